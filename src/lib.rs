@@ -1,0 +1,1 @@
+//! unship rolls back what is running, through Git.

@@ -1,0 +1,2 @@
+//! The `unship` program.
+fn main() {}
