@@ -1,1 +1,6 @@
 //! unship rolls back what is running, through Git.
+//!
+//! One pipeline: observe, timeline, plan, execute, verify, report. Data flows one
+//! way and every subcommand is a prefix of it. What decides is pure; what acts is thin.
+
+pub mod model;

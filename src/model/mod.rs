@@ -1,0 +1,35 @@
+//! The nouns that cross rooms: plain data, no I/O, no clock.
+//!
+//! Every client room turns what its upstream says into these types; every
+//! deciding room works on nothing else.
+
+mod access;
+mod application;
+mod commit;
+mod condition;
+mod id;
+mod image;
+mod object;
+mod observation;
+mod safe;
+mod template;
+mod workload;
+
+pub use access::{AccessAnswer, AccessQuery, Allowed};
+pub use application::{
+    Application, ApplicationSource, AutoSync, Destination, HealthStatus, HistoryEntry,
+    IgnoreDifference, Operation, OperationPhase, OperationState, Project, ResourceState,
+    SyncStatus, SyncWindow, TreeNode,
+};
+pub use commit::{Commit, Identity, Trailer};
+pub use condition::{Check, Verdict};
+pub use id::{CommitId, HistoryId, InvalidId, PlanId, RolloutRevision, RunId};
+pub use image::ImageRef;
+pub use object::{ObjectRef, WorkloadKind, WorkloadRef};
+pub use observation::{Gap, GapReason};
+pub use safe::{MASK, mask_env, mask_text, mask_url, plain};
+pub use template::{Coverage, PodTemplate};
+pub use workload::{
+    ClusterCondition, ClusterEvent, Container, Endpoint, Hpa, Pod, PodProblem, ReplicaSet,
+    RolloutState, Termination, Workload,
+};
