@@ -1,0 +1,402 @@
+//! Single requests: paths, the time limit, retries of reads, counting.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{Method, Request, header};
+use kube::client::Body;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::Cluster;
+use super::error::{Error, clean, transport};
+
+const TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const PAGE: &str = "500";
+/// Names and labels only; a server that does not know it answers with whole objects.
+const METADATA_ONLY: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
+/// How many requests were sent, by verb and resource: `list pods`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counter(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Counter {
+    fn add(&self, verb: &str, resource: &str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(format!("{verb} {resource}")).or_default() += 1;
+    }
+
+    pub(super) fn all(&self) -> BTreeMap<String, u64> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// One request in the making.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    verb: &'static str,
+    resource: String,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    metadata_only: bool,
+    body: Option<Vec<u8>>,
+    /// In words, for errors and gaps.
+    what: String,
+}
+
+impl Call {
+    /// A GET of one object or subresource; `path` as [`path`] makes it.
+    pub(super) fn get(resource: &str, path: String, what: String) -> Self {
+        Self {
+            verb: "get",
+            resource: resource.to_owned(),
+            path,
+            query: Vec::new(),
+            metadata_only: false,
+            body: None,
+            what,
+        }
+    }
+
+    /// A list in a namespace, or in all with `None`.
+    pub(super) fn list(group: &str, resource: &str, namespace: Option<&str>) -> Self {
+        let what = match namespace {
+            Some(namespace) => format!("{resource} in namespace {namespace}"),
+            None => format!("{resource} in all namespaces"),
+        };
+        Self {
+            verb: "list",
+            ..Self::get(resource, path(group, namespace, &[resource]), what)
+        }
+    }
+
+    /// The POST of a review; unship sends no other.
+    pub(super) fn review(resource: &str, path: &str, body: Vec<u8>, what: String) -> Self {
+        Self {
+            verb: "create",
+            body: Some(body),
+            ..Self::get(resource, path.to_owned(), what)
+        }
+    }
+
+    /// With a query parameter, unless it is empty.
+    pub(super) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        let value = value.into();
+        if !value.is_empty() {
+            self.query.push((key, value));
+        }
+        self
+    }
+
+    /// Asks for names and labels only.
+    pub(super) fn metadata_only(mut self) -> Self {
+        self.metadata_only = true;
+        self
+    }
+
+    /// What is read, in words.
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
+    fn uri(&self) -> String {
+        let mut uri = self.path.clone();
+        for (i, (key, value)) in self.query.iter().enumerate() {
+            uri.push(if i == 0 { '?' } else { '&' });
+            uri.push_str(key);
+            uri.push('=');
+            uri.push_str(&encode(value));
+        }
+        uri
+    }
+
+    fn request(&self) -> Result<Request<Body>, Error> {
+        let method = if self.body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
+        let accept = if self.metadata_only {
+            METADATA_ONLY
+        } else {
+            "application/json, */*"
+        };
+        Request::builder()
+            .method(method)
+            .uri(self.uri())
+            .header(header::ACCEPT, accept)
+            .header(
+                header::USER_AGENT,
+                concat!("unship/", env!("CARGO_PKG_VERSION")),
+            )
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(self.body.clone().unwrap_or_default()))
+            .map_err(|error| self.invalid(&error.to_string()))
+    }
+
+    pub(super) fn invalid(&self, message: &str) -> Error {
+        Error::Invalid {
+            what: self.what.clone(),
+            message: clean(message),
+        }
+    }
+}
+
+/// `/api/v1/...` for the core group (`v1`), `/apis/GROUP/VERSION/...` for the others.
+/// Every part is escaped, so that no name leads elsewhere.
+pub(super) fn path(group_version: &str, namespace: Option<&str>, parts: &[&str]) -> String {
+    let mut path = match group_version.split_once('/') {
+        None => format!("/api/{}", encode(group_version)),
+        Some((group, version)) => format!("/apis/{}/{}", encode(group), encode(version)),
+    };
+    let namespace: Vec<&str> = namespace.map_or_else(Vec::new, |name| vec!["namespaces", name]);
+    for part in namespace.iter().chain(parts) {
+        path.push('/');
+        path.push_str(&encode(part));
+    }
+    path
+}
+
+fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let dots = matches!(text, "." | "..");
+    for byte in text.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'.');
+        if plain && !dots {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// A name that can stand in a path. The API server's own rule is narrower.
+pub(super) fn check_name(kind: &str, name: &str) -> Result<(), Error> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    if !name.is_empty() && name.chars().all(allowed) && !matches!(name, "." | "..") {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("{kind} {}", clean(&format!("{name:?}"))),
+        message: "this is no name that Kubernetes allows".to_owned(),
+    })
+}
+
+#[derive(Deserialize)]
+struct ListPage<T> {
+    #[serde(default)]
+    metadata: Option<ListMeta>,
+    items: Option<Vec<T>>,
+}
+
+#[derive(Deserialize)]
+struct ListMeta {
+    #[serde(default, rename = "continue")]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StatusBody {
+    #[serde(default)]
+    message: Option<String>,
+}
+
+/// A failed attempt, and how long the server wants us to wait.
+struct Failure {
+    error: Error,
+    retry_after: Option<Duration>,
+}
+
+impl Cluster {
+    /// Sends a request within the time limit and gives the answer's body.
+    pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
+        let limit = self.timeout;
+        match tokio::time::timeout(limit, self.tries(call)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::TimedOut {
+                what: call.what.clone(),
+                server: self.server.clone(),
+                after: limit,
+            }),
+        }
+    }
+
+    /// Sends a request and reads the answer as JSON.
+    pub(super) async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let body = self.send(call).await?;
+        parse(call, &body)
+    }
+
+    /// Reads a whole list, page by page, each page within the time limit.
+    pub(super) async fn items<T: DeserializeOwned>(&self, call: &Call) -> Result<Vec<T>, Error> {
+        let first = call.clone().with("limit", PAGE);
+        let mut next = String::new();
+        let mut all = Vec::new();
+        loop {
+            let one = first.clone().with("continue", next.as_str());
+            let page = match self.json::<ListPage<T>>(&one).await {
+                // The continuation expires after some minutes; as in client-go the
+                // whole list is then read at once.
+                Err(Error::Api { code: 410, .. }) if !next.is_empty() => {
+                    let whole: ListPage<T> = self.json(call).await?;
+                    return Ok(whole.items.unwrap_or_default());
+                }
+                other => other?,
+            };
+            all.extend(page.items.unwrap_or_default());
+            next = page.metadata.and_then(|meta| meta.next).unwrap_or_default();
+            if next.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn tries(&self, call: &Call) -> Result<Vec<u8>, Error> {
+        let end = Instant::now() + self.timeout;
+        let mut pause = FIRST_PAUSE;
+        let mut tries = 1;
+        loop {
+            let failure = match self.attempt(call).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => failure,
+            };
+            let busy = matches!(
+                failure.error,
+                Error::Api {
+                    code: 429 | 503 | 504,
+                    ..
+                }
+            );
+            let wait = failure.retry_after.unwrap_or(pause);
+            // A wait beyond the limit would turn the server's reason into a mere timeout.
+            if !busy || call.body.is_some() || tries >= TRIES || Instant::now() + wait >= end {
+                return Err(failure.error);
+            }
+            tokio::time::sleep(wait).await;
+            tries += 1;
+            pause *= 2;
+        }
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Vec<u8>, Failure> {
+        self.counter.add(call.verb, &call.resource);
+        let lost = |error: &kube::Error| Failure {
+            error: transport(error, &self.server),
+            retry_after: None,
+        };
+        let request = call.request().map_err(|error| Failure {
+            error,
+            retry_after: None,
+        })?;
+        let answer = self
+            .client
+            .send(request)
+            .await
+            .map_err(|error| lost(&error))?;
+        let code = answer.status();
+        let retry_after = answer
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
+        let body = answer.into_body().collect_bytes().await;
+        let body = body.map_err(|error| lost(&error))?.to_vec();
+        if code.is_success() {
+            return Ok(body);
+        }
+        Err(Failure {
+            error: self.refusal(call, code.as_u16(), &body),
+            retry_after,
+        })
+    }
+
+    fn refusal(&self, call: &Call, code: u16, body: &[u8]) -> Error {
+        let message = refusal_text(code, body);
+        let what = call.what.clone();
+        let server = self.server.clone();
+        match code {
+            401 => Error::Unauthorized { server, message },
+            403 => Error::Forbidden {
+                message: format!("{what}: {message}"),
+            },
+            404 => Error::NotFound {
+                message: format!("{what}: {message}"),
+            },
+            _ => Error::Api {
+                what,
+                code,
+                message,
+            },
+        }
+    }
+}
+
+/// The `message` of a Kubernetes Status, else the first words of whatever came.
+fn refusal_text(code: u16, body: &[u8]) -> String {
+    let said = serde_json::from_slice::<StatusBody>(body)
+        .ok()
+        .and_then(|body| body.message)
+        .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    let said = clean(&said);
+    if !said.is_empty() {
+        return said;
+    }
+    let status = http::StatusCode::from_u16(code).ok();
+    status
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("no reason given")
+        .to_owned()
+}
+
+pub(super) fn parse<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T, Error> {
+    // serde_json's text may quote a value of the answer: say the place only.
+    serde_json::from_slice(body).map_err(|error| {
+        call.invalid(&format!(
+            "the answer is not what Kubernetes sends (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_cannot_be_left() {
+        assert_eq!(
+            path("apps/v1", Some("mcp"), &["deployments", "zai-proxy"]),
+            "/apis/apps/v1/namespaces/mcp/deployments/zai-proxy"
+        );
+        assert_eq!(path("v1", None, &["pods"]), "/api/v1/pods");
+        assert_eq!(
+            path("v1", Some(".."), &["../secrets?x"]),
+            "/api/v1/namespaces/%2E%2E/..%2Fsecrets%3Fx"
+        );
+        assert!(check_name("pod", "a/b").is_err());
+        assert!(check_name("pod", "").is_err());
+        assert!(check_name("pod", "zai-proxy-7d9.x").is_ok());
+    }
+
+    #[test]
+    fn refusals_in_words() {
+        assert_eq!(
+            refusal_text(403, br#"{"kind":"Status","message":"no"}"#),
+            "no"
+        );
+        assert_eq!(
+            refusal_text(502, b"<h1>Bad\nGateway</h1>"),
+            "<h1>Bad Gateway</h1>"
+        );
+        assert_eq!(refusal_text(500, b""), "Internal Server Error");
+    }
+}

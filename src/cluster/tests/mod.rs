@@ -1,0 +1,1 @@
+//! Against a small API server on loopback.
