@@ -191,9 +191,12 @@ pub(super) fn check_name(kind: &str, name: &str) -> Result<(), Error> {
 }
 
 #[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
 struct ListPage<T> {
     #[serde(default)]
     metadata: Option<ListMeta>,
+    /// Go writes an empty list as `null`; an answer without the field is no list.
+    #[serde(deserialize_with = "Option::deserialize")]
     items: Option<Vec<T>>,
 }
 

@@ -1,1 +1,6 @@
 //! Against a small API server on loopback.
+
+mod connecting;
+mod failing;
+mod fake;
+mod reading;
