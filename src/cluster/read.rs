@@ -269,7 +269,7 @@ impl Cluster {
         let events = self.items::<EventWire>(&call).await?;
         let mut events: Vec<_> = events.into_iter().map(convert::event).collect();
         events.retain(|(_, event)| event.severity == "Warning");
-        events.sort_by(|(_, a), (_, b)| b.last_seen.cmp(&a.last_seen));
+        events.sort_by_key(|(_, event)| std::cmp::Reverse(event.last_seen));
         Ok(events)
     }
 
