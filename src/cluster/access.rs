@@ -38,11 +38,16 @@ const RIGHTS: [(&str, &str, &[&str]); 19] = [
     ("argoproj.io", "appprojects", &["get"]),
 ];
 
-/// Every right that any route needs, in a namespace.
+/// Every right that any route needs: in the workload's namespace, and for Argo CD's
+/// objects in the namespace of the Application (`None`: in all).
 #[must_use]
-pub fn all_access_queries(namespace: &str) -> Vec<AccessQuery> {
+pub fn all_access_queries(namespace: &str, applications_in: Option<&str>) -> Vec<AccessQuery> {
     let one = |group: &str, resource: &str, verb: &str| {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let namespace = match group {
+            "argoproj.io" => applications_in.unwrap_or_default(),
+            _ => namespace,
+        };
         AccessQuery {
             verb: verb.to_owned(),
             group: group.to_owned(),
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn rights_in_words() {
-        let queries = all_access_queries("mcp");
+        let queries = all_access_queries("mcp", Some("argocd"));
         let words: Vec<String> = queries.iter().map(in_words).collect();
         for right in [
             "patch deployments.apps in mcp",
@@ -172,13 +177,16 @@ mod tests {
             "get pods/log in mcp",
             "create pods/exec in mcp",
             "list endpointslices.discovery.k8s.io in mcp",
-            "patch applications.argoproj.io in mcp",
+            "patch applications.argoproj.io in argocd",
         ] {
             assert!(
                 words.iter().any(|word| word == right),
                 "{right} in {words:?}"
             );
         }
+        let anywhere = all_access_queries("mcp", None);
+        let right = "get appprojects.argoproj.io in all namespaces";
+        assert!(anywhere.iter().any(|query| in_words(query) == right));
         let unique: std::collections::BTreeSet<&String> = words.iter().collect();
         assert_eq!(unique.len(), words.len());
         assert!(queries.iter().all(|query| query.resource != "secrets"));

@@ -67,14 +67,18 @@ pub enum Error {
         message: String,
     },
     /// 403.
-    #[error("{message}")]
+    #[error("{what}: {message}")]
     Forbidden {
+        /// What was read.
+        what: String,
         /// The server's message; it names the user and the right.
         message: String,
     },
     /// 404.
-    #[error("{message}")]
+    #[error("{what}: {message}")]
     NotFound {
+        /// What was read.
+        what: String,
         /// The server's message.
         message: String,
     },
@@ -112,10 +116,23 @@ impl Error {
     /// The same as a gap of an observation.
     #[must_use]
     pub fn gap(&self, what: &str) -> Gap {
+        // A gap names what was to be read itself.
+        let message = match self {
+            Self::Forbidden { message, .. }
+            | Self::NotFound { message, .. }
+            | Self::Invalid { message, .. } => message.clone(),
+            Self::TimedOut { server, after, .. } => {
+                format!("no answer from {server} within {}", seconds(*after))
+            }
+            Self::Api { code, message, .. } => {
+                format!("the API server answered {code}: {message}")
+            }
+            other => other.to_string(),
+        };
         Gap {
             what: what.to_owned(),
             reason: self.reason(),
-            message: self.to_string(),
+            message,
         }
     }
 

@@ -10,7 +10,7 @@ use super::near::near_names;
 use super::request::{Call, check_name, path};
 use super::wire::{
     ControllerRevisionWire, EndpointSliceWire, EventWire, HpaWire, NameOnly, PodWire,
-    ReplicaSetWire,
+    ReplicaSetWire, WorkloadWire,
 };
 use super::{Cluster, Error, convert};
 use crate::model::{
@@ -87,8 +87,8 @@ impl Cluster {
         let resource = wanted.kind.resource();
         let place = path(APPS, Some(&wanted.namespace), &[resource, &wanted.name]);
         let call = Call::get(resource, place, wanted.to_string());
-        let object: Value = self.json(&call).await?;
-        convert::workload(wanted.kind, object).map_err(|error| call.invalid(&error.to_string()))
+        let object: WorkloadWire = self.json(&call).await?;
+        Ok(convert::workload(wanted.kind, object))
     }
 
     /// Lists the workloads of all kinds, in one namespace or in all.
@@ -96,13 +96,12 @@ impl Cluster {
         let kinds = WorkloadKind::ALL.map(|kind| async move {
             let call = Call::list(APPS, kind.resource(), namespace)
                 .with("labelSelector", selector.unwrap_or_default());
-            let objects = self.items::<Value>(&call).await;
-            let read = objects.and_then(|objects| {
+            let objects = self.items::<WorkloadWire>(&call).await;
+            let read = objects.map(|objects| {
                 let read = objects
                     .into_iter()
                     .map(|object| convert::workload(kind, object));
-                read.collect::<Result<Vec<_>, _>>()
-                    .map_err(|error| call.invalid(&error.to_string()))
+                read.collect::<Vec<_>>()
             });
             read.map_err(|error| error.gap(call.what()))
         });
@@ -306,7 +305,8 @@ impl Cluster {
         let call = Call::list("argoproj.io/v1alpha1", "applications", namespace);
         match self.items(&call).await {
             Err(Error::NotFound { .. }) => Err(Error::NotFound {
-                message: format!("{}: this cluster has no Argo CD Applications", call.what()),
+                what: call.what().to_owned(),
+                message: "this cluster has no Argo CD Applications".to_owned(),
             }),
             other => other,
         }

@@ -327,12 +327,8 @@ impl Cluster {
         let server = self.server.clone();
         match code {
             401 => Error::Unauthorized { server, message },
-            403 => Error::Forbidden {
-                message: format!("{what}: {message}"),
-            },
-            404 => Error::NotFound {
-                message: format!("{what}: {message}"),
-            },
+            403 => Error::Forbidden { what, message },
+            404 => Error::NotFound { what, message },
             _ => Error::Api {
                 what,
                 code,

@@ -14,6 +14,8 @@ use crate::model::{
 /// A workload and what belongs to it. Each part was read or is a gap.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// What was asked for.
+    pub reference: WorkloadRef,
     /// The workload itself.
     pub workload: Result<Workload, Error>,
     /// Its recorded templates, the newest number first.
@@ -32,11 +34,8 @@ impl Snapshot {
     /// What could not be read.
     #[must_use]
     pub fn gaps(&self) -> Vec<Gap> {
-        let workload = self
-            .workload
-            .as_ref()
-            .err()
-            .map(|error| error.gap("the workload"));
+        let error = self.workload.as_ref().err();
+        let workload = error.map(|error| error.gap(&self.reference.to_string()));
         workload
             .into_iter()
             .chain(self.replica_sets.as_ref().err().cloned())
@@ -70,11 +69,13 @@ impl Cluster {
         );
         let events = match &workload {
             Ok(workload) => events.map(|all| events_about(workload, known.0, known.1, all)),
-            Err(_) => events.map(|_| Vec::new()),
+            // Nobody knows which of them are its own.
+            Err(error) => Err(error.gap(&format!("events about {wanted}"))),
         };
         let scales =
             |hpa: &Hpa| hpa.target_kind == wanted.kind.as_str() && hpa.target_name == wanted.name;
         Snapshot {
+            reference: wanted.clone(),
             workload,
             replica_sets,
             pods,

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -22,6 +23,8 @@ pub(super) struct Meta {
     pub(super) name: String,
     pub(super) namespace: String,
     pub(super) uid: String,
+    pub(super) generation: i64,
+    pub(super) resource_version: String,
     pub(super) creation_timestamp: Option<String>,
     pub(super) deletion_timestamp: Option<String>,
     #[serde(deserialize_with = "nullable")]
@@ -30,6 +33,50 @@ pub(super) struct Meta {
     pub(super) annotations: BTreeMap<String, String>,
     #[serde(deserialize_with = "nullable")]
     pub(super) owner_references: Vec<Owner>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) managed_fields: Vec<ManagedFields>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ManagedFields {
+    pub(super) manager: String,
+    pub(super) subresource: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) fields_v1: FieldSet,
+}
+
+/// Only whether the template is among the fields; the rest is skipped unread.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FieldSet {
+    #[serde(rename = "f:spec")]
+    pub(super) spec: Option<SpecFieldSet>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SpecFieldSet {
+    #[serde(rename = "f:template")]
+    pub(super) template: Option<IgnoredAny>,
+}
+
+impl ManagedFields {
+    /// Whether the manager itself set something in `spec.template`. What a controller
+    /// wrote through a subresource (status, scale) is no claim on it.
+    pub(super) fn claims_template(&self) -> bool {
+        let spec = self.fields_v1.spec.as_ref();
+        self.subresource.is_empty() && spec.is_some_and(|spec| spec.template.is_some())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WorkloadWire {
+    pub(super) metadata: Meta,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) spec: Map<String, Value>,
+    #[serde(default)]
+    pub(super) status: Value,
 }
 
 #[derive(Debug, Deserialize)]

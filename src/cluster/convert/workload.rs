@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::super::wire::{ConditionWire, ControllerRevisionWire, Meta, ReplicaSetWire};
+use super::super::wire::{
+    ConditionWire, ControllerRevisionWire, Meta, ReplicaSetWire, WorkloadWire,
+};
 use super::{said, time};
 use crate::model::{
     ClusterCondition, Pod, PodTemplate, ReplicaSet, RolloutRevision, RolloutState, Workload,
@@ -16,74 +18,56 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 /// The API server's default for Deployments; the other kinds have no deadline.
 const PROGRESS_DEADLINE: i64 = 600;
 
-/// Reads a workload from its JSON.
-pub(in super::super) fn workload(
-    kind: WorkloadKind,
-    mut object: Value,
-) -> Result<Workload, serde_json::Error> {
-    let template_managers = template_managers(&object);
-    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
-    let generation = number("/metadata/generation").unwrap_or_default();
-    let observed_generation = number("/status/observedGeneration").unwrap_or_default();
-    let resource_version = object
-        .pointer("/metadata/resourceVersion")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    let rollout = rollout(kind, object.get("status").unwrap_or(&Value::Null));
-    let replicas = match kind {
-        WorkloadKind::DaemonSet => number("/status/desiredNumberScheduled").unwrap_or_default(),
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet => {
-            number("/spec/replicas").unwrap_or(1)
-        }
-    };
-    let meta: Meta = serde_json::from_value(take(&mut object, "metadata"))?;
-    let mut spec = match take(&mut object, "spec") {
-        Value::Object(spec) => spec,
-        _ => Map::new(),
-    };
+/// Reads a workload.
+pub(in super::super) fn workload(kind: WorkloadKind, wire: WorkloadWire) -> Workload {
+    let WorkloadWire {
+        metadata: meta,
+        mut spec,
+        status,
+    } = wire;
     let template = spec.remove("template").unwrap_or_default();
-    spec.remove("replicas");
-    let paused = spec
-        .remove("paused")
-        .and_then(|v| v.as_bool())
-        .unwrap_or(false);
+    let wanted = spec.remove("replicas").and_then(|value| value.as_i64());
+    let paused = spec.remove("paused").and_then(|value| value.as_bool());
+    let replicas = match kind {
+        WorkloadKind::DaemonSet => count(&status, "desiredNumberScheduled"),
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => wanted.unwrap_or(1),
+    };
     let match_labels = spec
         .get("selector")
         .and_then(|selector| selector.get("matchLabels"))
         .map_or_else(BTreeMap::new, strings);
     let spec_number = |key: &str| spec.get(key).and_then(Value::as_i64);
-    Ok(Workload {
-        reference: WorkloadRef {
-            kind,
-            namespace: meta.namespace.clone(),
-            name: meta.name.clone(),
-        },
-        generation,
-        observed_generation,
-        resource_version,
+    Workload {
+        generation: meta.generation,
+        observed_generation: count(&status, "observedGeneration"),
         created_at: time(meta.creation_timestamp.as_deref()),
         rollout_revision: revision(&meta),
         controller: meta.controller().map(|o| (o.kind.clone(), o.name.clone())),
+        template_managers: template_managers(&meta),
+        reference: WorkloadRef {
+            kind,
+            namespace: meta.namespace,
+            name: meta.name,
+        },
+        resource_version: meta.resource_version,
         uid: meta.uid,
         annotations: without_last_applied(meta.annotations),
         labels: meta.labels,
         match_labels,
         replicas,
-        rollout,
-        paused,
+        rollout: rollout(kind, &status),
+        paused: paused.unwrap_or(false),
         progress_deadline_seconds: spec_number("progressDeadlineSeconds")
             .unwrap_or(PROGRESS_DEADLINE),
         min_ready_seconds: spec_number("minReadySeconds").unwrap_or_default(),
         strategy: strategy(kind, &spec),
         template: PodTemplate::new(template),
-        template_managers,
         rest_of_spec: Value::Object(spec),
-    })
+    }
 }
 
-fn take(object: &mut Value, key: &str) -> Value {
-    object.get_mut(key).map(Value::take).unwrap_or_default()
+fn count(status: &Value, key: &str) -> i64 {
+    status.get(key).and_then(Value::as_i64).unwrap_or_default()
 }
 
 fn strings(value: &Value) -> BTreeMap<String, String> {
@@ -116,7 +100,7 @@ fn strategy(kind: WorkloadKind, spec: &Map<String, Value>) -> String {
 }
 
 fn rollout(kind: WorkloadKind, status: &Value) -> RolloutState {
-    let number = |key: &str| status.get(key).and_then(Value::as_i64).unwrap_or_default();
+    let number = |key: &str| count(status, key);
     let conditions = status
         .get("conditions")
         .and_then(Value::as_array)
@@ -164,23 +148,12 @@ fn condition(wire: ConditionWire) -> ClusterCondition {
     }
 }
 
-/// Managers of fields in `spec.template`. What a controller wrote through a
-/// subresource (status, scale) is no claim on the template.
-fn template_managers(object: &Value) -> Vec<String> {
-    let entries = object
-        .pointer("/metadata/managedFields")
-        .and_then(Value::as_array);
-    let mut managers = BTreeSet::new();
-    for entry in entries.into_iter().flatten() {
-        let subresource = entry.get("subresource").and_then(Value::as_str);
-        let owns = entry.pointer("/fieldsV1/f:spec/f:template").is_some();
-        if owns
-            && subresource.unwrap_or_default().is_empty()
-            && let Some(manager) = entry.get("manager").and_then(Value::as_str)
-        {
-            managers.insert(manager.to_owned());
-        }
-    }
+fn template_managers(meta: &Meta) -> Vec<String> {
+    let claims = meta
+        .managed_fields
+        .iter()
+        .filter(|entry| entry.claims_template());
+    let managers: BTreeSet<String> = claims.map(|entry| entry.manager.clone()).collect();
     managers.into_iter().collect()
 }
 
@@ -258,6 +231,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn workload(kind: WorkloadKind, object: Value) -> Workload {
+        super::workload(kind, serde_json::from_value(object).unwrap())
+    }
+
     fn deployment() -> Value {
         json!({
             "metadata": {"name": "zai-proxy", "namespace": "mcp", "uid": "u1", "generation": 5,
@@ -291,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_deployment() {
-        let read = workload(WorkloadKind::Deployment, deployment()).unwrap();
+        let read = workload(WorkloadKind::Deployment, deployment());
         assert_eq!(
             read.reference.to_string(),
             "deployment/zai-proxy in namespace mcp"
@@ -340,11 +317,10 @@ mod tests {
     #[test]
     fn an_object_with_almost_nothing() {
         let bare = json!({"metadata": {"name": "a", "namespace": "b", "labels": null}});
-        let read = workload(WorkloadKind::StatefulSet, bare).unwrap();
+        let read = workload(WorkloadKind::StatefulSet, bare);
         assert_eq!((read.replicas, read.generation), (1, 0));
         assert_eq!(read.strategy, "RollingUpdate");
         assert!(read.rollout.conditions.is_empty() && read.template_managers.is_empty());
-        assert!(workload(WorkloadKind::Deployment, json!({"metadata": {"name": 5}})).is_err());
     }
 
     #[test]
@@ -352,14 +328,14 @@ mod tests {
         let set = json!({"metadata": {"name": "db", "namespace": "a"}, "spec": {"replicas": 3},
             "status": {"replicas": 3, "updatedReplicas": 1, "availableReplicas": 2,
                 "readyReplicas": 2}});
-        let read = workload(WorkloadKind::StatefulSet, set).unwrap();
+        let read = workload(WorkloadKind::StatefulSet, set);
         assert_eq!((read.rollout.unavailable, read.rollout.updated), (1, 1));
         let daemon = json!({"metadata": {"name": "agent", "namespace": "a"},
             "spec": {"updateStrategy": {"type": "OnDelete"}},
             "status": {"desiredNumberScheduled": 5, "currentNumberScheduled": 4,
                 "updatedNumberScheduled": 3, "numberReady": 2, "numberAvailable": 1,
                 "numberUnavailable": 4}});
-        let read = workload(WorkloadKind::DaemonSet, daemon).unwrap();
+        let read = workload(WorkloadKind::DaemonSet, daemon);
         let rollout = &read.rollout;
         assert_eq!(
             (read.replicas, rollout.replicas, rollout.updated),

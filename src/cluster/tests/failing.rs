@@ -104,7 +104,7 @@ async fn a_hanging_server_is_a_named_timeout() {
     assert_eq!(
         gap.to_string(),
         format!(
-            "events in namespace mcp could not be read: events in namespace mcp: no answer from \
+            "events in namespace mcp could not be read: no answer from \
              {} within 0.3 s",
             fake.url()
         )

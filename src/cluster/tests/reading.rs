@@ -9,7 +9,7 @@ use super::fake::{Fake, Reply, Seen, deployment, forbidden, status, target, worl
 use crate::model::{Allowed, GapReason, WorkloadKind};
 
 #[tokio::test]
-async fn a_snapshot_in_seven_requests() {
+async fn a_snapshot_in_six_requests() {
     let fake = Fake::start(world).await;
     let cluster = fake.connect().await;
     let snapshot = cluster.snapshot(&target()).await;
@@ -314,7 +314,7 @@ async fn rights_are_asked_one_by_one_and_in_order() {
     })
     .await;
     let cluster = fake.connect().await;
-    let queries = all_access_queries("mcp");
+    let queries = all_access_queries("mcp", None);
     let answers = cluster.access(&queries).await;
     assert_eq!(answers.len(), queries.len());
     for (query, answer) in queries.iter().zip(&answers) {
@@ -399,4 +399,29 @@ async fn applications() {
         error.to_string(),
         "applications in all namespaces: this cluster has no Argo CD Applications"
     );
+}
+
+#[tokio::test]
+async fn a_workload_that_cannot_be_read_is_the_error() {
+    let fake = Fake::start(|seen| {
+        if seen.path().contains("/deployments/") {
+            return forbidden("deployments");
+        }
+        world(seen)
+    })
+    .await;
+    let snapshot = fake.connect().await.snapshot(&target()).await;
+    let gaps = snapshot.gaps();
+    let what: Vec<&str> = gaps.iter().map(|gap| gap.what.as_str()).collect();
+    assert_eq!(
+        what,
+        [
+            "deployment/zai-proxy in namespace mcp",
+            "ReplicaSets of deployment/zai-proxy in namespace mcp",
+            "pods of deployment/zai-proxy in namespace mcp",
+            "events about deployment/zai-proxy in namespace mcp"
+        ]
+    );
+    assert!(matches!(snapshot.workload, Err(Error::Forbidden { .. })));
+    assert!(snapshot.endpoints.is_ok() && snapshot.hpas.is_ok());
 }
