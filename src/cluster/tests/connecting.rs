@@ -187,8 +187,45 @@ async fn a_pod_uses_its_own_account_only_without_kubeconfig() {
     assert_eq!(cluster.context(), Some("far"));
 }
 
+#[tokio::test]
+async fn credentials_are_sent_and_never_shown() {
+    let fake = Fake::start(|_| super::fake::status(401, "Bearer sekret is not known")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = format!("http://someone:sekret@{}/k8s/clusters/c-1/", fake.address);
+    let user = json!({"token": "sekret", "as": "jane", "as-groups": ["admins"]});
+    let file = kubeconfig(folder.path(), "config", "far", &server, &user);
+    let cluster = Cluster::connect(&with_file(&file)).await.unwrap();
+    let shown = format!("http://{}/k8s/clusters/c-1", fake.address);
+    assert_eq!(cluster.server(), shown);
+    let error = cluster.workload(&target()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the cluster at {shown} does not accept these credentials: Bearer *** is not known"
+        )
+    );
+    for text in [
+        format!("{cluster:?}"),
+        format!("{error:?}"),
+        format!("{:?}", error.gap("x")),
+    ] {
+        assert!(!text.contains("sekret"), "{text}");
+    }
+    let request = &fake.seen()[0];
+    assert_eq!(
+        request.uri,
+        "/k8s/clusters/c-1/apis/apps/v1/namespaces/mcp/deployments/zai-proxy"
+    );
+    let header = |name: &str| request.headers.get(name).unwrap().to_str().unwrap();
+    assert_eq!(header("authorization"), "Bearer sekret");
+    assert_eq!(
+        (header("impersonate-user"), header("impersonate-group")),
+        ("jane", "admins")
+    );
+}
+
 /// A plugin that notes each of its runs.
-fn plugin(folder: &Path, script: &str) -> serde_json::Value {
+pub(super) fn plugin(folder: &Path, script: &str) -> serde_json::Value {
     let program = folder.join("plugin");
     let text = format!("#!/bin/sh\necho run >>\"$0.runs\"\n{script}\n");
     fs::write(&program, text).unwrap();
@@ -260,7 +297,7 @@ async fn failing_plugins_say_why_and_keep_secrets() {
 }
 
 /// A proxy that notes whom it is asked for and leads everything to one address.
-async fn proxy(to: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
+pub(super) async fn proxy(to: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://someone:sekret@{}", listener.local_addr().unwrap());
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -323,5 +360,5 @@ async fn proxies() {
     assert!(!error.to_string().contains("sekret"), "{error}");
 }
 
-/// A self-signed certificate for nobody, only to fill a trust store.
-const CERTIFICATE: &str = include_str!("ca.crt");
+/// An authority that signed nothing of importance, to fill a trust store.
+const CERTIFICATE: &str = include_str!("pki/ca.crt");

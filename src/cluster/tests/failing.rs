@@ -80,6 +80,34 @@ async fn retries_end_with_the_reason_within_the_limit() {
 }
 
 #[tokio::test]
+async fn the_server_says_when_to_come_back() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let fake = Fake::start(move |seen| {
+        if first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            return Reply::Later(1);
+        }
+        world(seen)
+    })
+    .await;
+    let begin = Instant::now();
+    assert!(fake.connect().await.workload(&target()).await.is_ok());
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+
+    let fake = Fake::start(|_| Reply::Later(60)).await;
+    let begin = Instant::now();
+    let error = fake.connect().await.workload(&target()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("answered 429: slow down"),
+        "{error}"
+    );
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "nobody waits a minute for nothing"
+    );
+    assert_eq!(fake.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_hanging_server_is_a_named_timeout() {
     let fake = Fake::start(|seen| {
         if seen.path().ends_with("/events") {

@@ -18,6 +18,8 @@ use crate::model::{WorkloadKind, WorkloadRef};
 pub(super) enum Reply {
     Json(u16, Value),
     Text(u16, &'static str),
+    /// 429 with so many seconds in `Retry-After`.
+    Later(u32),
     /// Never.
     Hang,
 }
@@ -102,6 +104,10 @@ async fn handle(
     let (code, text) = match reply {
         Reply::Json(code, value) => (code, value.to_string()),
         Reply::Text(code, text) => (code, text.to_owned()),
+        Reply::Later(seconds) => {
+            let header = [("retry-after", seconds.to_string())];
+            return (StatusCode::TOO_MANY_REQUESTS, header, "slow down").into_response();
+        }
         Reply::Hang => std::future::pending().await,
     };
     (StatusCode::from_u16(code).unwrap(), Body::from(text)).into_response()

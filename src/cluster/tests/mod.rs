@@ -4,3 +4,4 @@ mod connecting;
 mod failing;
 mod fake;
 mod reading;
+mod tls;
