@@ -107,14 +107,7 @@ fn stack(
     proxy: Option<&Intercept>,
     limit: Duration,
 ) -> Result<Client, kube::Error> {
-    let mut tls = config.clone();
-    // Else each look at the TLS identity runs the plugin again.
-    tls.auth_info.exec = None;
-    tls.auth_info.auth_provider = None;
-    if tls.cluster_url.scheme_str() == Some("http") {
-        // No trust store is needed, and an image without one must work.
-        tls.root_cert.get_or_insert_default();
-    }
+    let tls = for_tls(&config);
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     let Some(proxy) = proxy else {
@@ -124,7 +117,10 @@ fn stack(
     let to = proxy.uri().clone();
     match to.scheme_str() {
         Some("https") => {
-            let hop = tls.rustls_https_connector_with_connector(tcp)?;
+            // The proxy is checked also when the server behind it has no TLS.
+            let mut proxy_tls = tls.clone();
+            proxy_tls.root_cert.clone_from(&config.root_cert);
+            let hop = proxy_tls.rustls_https_connector_with_connector(tcp)?;
             let tunnel = authorised(Tunnel::new(to, hop), proxy);
             let connector = tls.rustls_https_connector_with_connector(tunnel)?;
             finish(&config, auth, TimeoutConnector::new(connector), limit)
@@ -146,6 +142,19 @@ fn stack(
             proxy_url: Box::new(to),
         }),
     }
+}
+
+/// The configuration as the TLS side needs it.
+fn for_tls(config: &Config) -> Config {
+    let mut tls = config.clone();
+    // Else each look at the TLS identity runs the plugin again.
+    tls.auth_info.exec = None;
+    tls.auth_info.auth_provider = None;
+    if tls.cluster_url.scheme_str() == Some("http") {
+        // No trust store is needed, and an image without one must work.
+        tls.root_cert.get_or_insert_default();
+    }
+    tls
 }
 
 fn authorised<C>(tunnel: Tunnel<C>, proxy: &Intercept) -> Tunnel<C> {
@@ -174,4 +183,17 @@ where
         .map_err(BoxError::from)
         .service(hyper);
     Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_needs_no_trust_store() {
+        let tls = |server: &str| for_tls(&Config::new(server.parse().unwrap()));
+        assert_eq!(tls("http://kube:8001").root_cert, Some(Vec::new()));
+        // None stands for the system's own trust store.
+        assert_eq!(tls("https://kube:6443").root_cert, None);
+    }
 }

@@ -303,7 +303,7 @@ async fn rights_are_asked_one_by_one_and_in_order() {
                 201,
                 json!({"status": {"allowed": false, "reason": "no role"}}),
             ),
-            "create" if asked["subresource"] == "exec" => status(500, "boom"),
+            "create" if asked["subresource"] == "exec" => status(503, "busy"),
             "create" => Reply::Json(
                 201,
                 json!({"status": {"allowed": false,
