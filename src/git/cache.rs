@@ -2,6 +2,7 @@
 //! clone of.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,14 +45,19 @@ impl Git {
         if is_complete(&place) {
             return Ok(path);
         }
-        // Whoever looks without the lock sees a whole clone or none.
-        let temporary = tempfile::Builder::new()
-            .prefix(".clone-")
-            .tempdir_in(&folder)
-            .map_err(io("cannot make a folder in"))?;
-        self.fill(url, &temporary.path().join("r")).await?;
-        std::fs::rename(temporary.path().join("r"), &place)
-            .map_err(io("cannot move the clone into"))?;
+        // Whoever looks without the lock sees a whole clone or none. What a killed maker
+        // left is removed by the next one.
+        let new = folder.join(format!(".{name}.new"));
+        let clear = || match std::fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        clear().map_err(io("cannot clear a folder in"))?;
+        if let Err(error) = self.fill(url, &new).await {
+            clear().map_err(io("cannot clear a folder in"))?;
+            return Err(error);
+        }
+        std::fs::rename(&new, &place).map_err(io("cannot move the clone into"))?;
         Ok(path)
     }
 
@@ -245,6 +251,9 @@ mod tests {
         let (git, cache) = (world.program(), world.root().join("cache"));
         let none = world.root().join("none.git");
         let url = RemoteUrl::parse(none.to_str().unwrap()).unwrap();
+        // As if a maker had been killed in the middle.
+        let half = cache.join("git").join(format!(".{}.new", clone_name(&url)));
+        std::fs::create_dir_all(half.join("objects")).unwrap();
         let error = wait(git.clone_to_cache(&url, &cache)).unwrap_err();
         let kind = error.remote_kind().cloned();
         assert_eq!(kind, Some(RemoteErrorKind::RepositoryNotFound), "{error}");

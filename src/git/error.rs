@@ -276,7 +276,7 @@ impl RemoteErrorKind {
     /// Reads what git said. The texts are those of git 2.34 to 2.51 in the C locale,
     /// of curl and OpenSSH; the order matters, as git adds general advice to all of them.
     pub(super) fn of(stderr: &str, branch: Option<&str>) -> Self {
-        const AUTH: [&str; 12] = [
+        const AUTH: [&str; 16] = [
             "authentication failed",
             "could not read username",
             "could not read password",
@@ -289,6 +289,11 @@ impl RemoteErrorKind {
             "invalid credentials",
             "access denied",
             "not authorized",
+            // GitHub and GitLab over ssh.
+            "denied to ",
+            "marked as read only",
+            "not allowed to push",
+            "read-only",
         ];
         const MISSING: [&str; 5] = [
             "does not appear to be a git repository",
@@ -394,6 +399,10 @@ mod tests {
             ),
             (
                 "fatal: unable to access 'https://h/x/': The requested URL returned error: 403",
+                RemoteErrorKind::AuthFailed,
+            ),
+            (
+                "ERROR: Permission to o/r.git denied to bob.\nfatal: Could not read from remote repository.",
                 RemoteErrorKind::AuthFailed,
             ),
             (

@@ -45,6 +45,9 @@ pub enum HistoryEnd {
 /// Clocks of committers differ by less than this; beyond it, dates give the order.
 const CLOCK_SKEW_SECONDS: i64 = 24 * 60 * 60;
 
+/// More files than these in one commit are not compared for similarity, as in git.
+const RENAME_LIMIT: usize = 1000;
+
 /// A commit still to be looked at, with the path that is followed there.
 struct Pending {
     id: Oid,
@@ -85,7 +88,6 @@ impl Repository {
         path: &str,
         mut each: impl FnMut(PathChange) -> ControlFlow<()>,
     ) -> Result<HistoryEnd, GitError> {
-        let failed = |error: git2::Error| GitError::library("walk the history", &error);
         let mut walk = Walk {
             repository: self,
             boundary: self.shallow_boundary(),
@@ -106,7 +108,7 @@ impl Repository {
                 };
                 continue;
             }
-            if let Some(change) = walk.step(&commit, &next).map_err(failed)?
+            if let Some(change) = walk.step(&commit, &next)?
                 && each(change).is_break()
             {
                 return Ok(HistoryEnd::Stopped);
@@ -169,10 +171,13 @@ impl Walk<'_> {
         &mut self,
         commit: &git2::Commit<'_>,
         at: &Pending,
-    ) -> Result<Option<PathChange>, git2::Error> {
+    ) -> Result<Option<PathChange>, GitError> {
         let mut parents = Vec::with_capacity(commit.parent_count());
         for parent in commit.parents() {
-            let entry = self.lookup.entry(self.repository, &parent, &at.path)?;
+            let entry = self
+                .lookup
+                .entry(self.repository, &parent, &at.path)
+                .map_err(failed)?;
             if entry == at.entry {
                 self.push(&parent, Rc::clone(&at.path), entry);
                 return Ok(None);
@@ -194,7 +199,10 @@ impl Walk<'_> {
             match &renamed_from {
                 Some(old) => {
                     let old: Rc<str> = old.as_str().into();
-                    let entry = self.lookup.entry(self.repository, &parent, &old)?;
+                    let entry = self
+                        .lookup
+                        .entry(self.repository, &parent, &old)
+                        .map_err(failed)?;
                     if index == 0 {
                         before = entry;
                     }
@@ -218,22 +226,29 @@ impl Walk<'_> {
         parent: &git2::Commit<'_>,
         commit: &git2::Commit<'_>,
         path: &str,
-    ) -> Result<Option<String>, git2::Error> {
-        let (old, new) = (parent.tree()?, commit.tree()?);
-        // A partial clone may lack the contents that similarity is judged by; equal
-        // contents are known by their ids alone.
+    ) -> Result<Option<String>, GitError> {
+        let old = parent.tree().map_err(failed)?;
+        let new = commit.tree().map_err(failed)?;
+        let mut options = git2::DiffOptions::new();
+        options.skip_binary_check(true);
+        let graph = &self.repository.inner;
+        // Equal contents are known by their ids alone, without reading any.
         for exact in [true, false] {
-            let mut options = git2::DiffOptions::new();
-            options.skip_binary_check(true);
-            let graph = &self.repository.inner;
-            let mut diff = graph.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options))?;
+            let mut diff = graph
+                .diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options))
+                .map_err(failed)?;
+            let gone = diff.deltas().any(|delta| delta.status() == Delta::Deleted);
+            if !gone {
+                return Ok(None);
+            }
+            if !exact {
+                self.fetch_compared(&diff)?;
+            }
             let mut find = git2::DiffFindOptions::new();
             find.renames(true)
                 .exact_match_only(exact)
-                .rename_limit(1000);
-            if diff.find_similar(Some(&mut find)).is_err() {
-                continue;
-            }
+                .rename_limit(RENAME_LIMIT);
+            diff.find_similar(Some(&mut find)).map_err(failed)?;
             let source = diff.deltas().find_map(|delta| {
                 let here = delta.new_file().path_bytes() == Some(path.as_bytes());
                 let moved = here && delta.status() == Delta::Renamed;
@@ -246,6 +261,22 @@ impl Walk<'_> {
         }
         Ok(None)
     }
+
+    /// A partial clone may lack the contents that similarity is judged by.
+    fn fetch_compared(&self, diff: &git2::Diff<'_>) -> Result<(), GitError> {
+        let moved = diff.deltas().filter_map(|delta| match delta.status() {
+            Delta::Added => Some(delta.new_file()),
+            Delta::Deleted => Some(delta.old_file()),
+            _ => None,
+        });
+        let files = moved.filter(|file| file.mode() != git2::FileMode::Commit);
+        let ids: Vec<BlobId> = files.map(|file| BlobId(file.id())).collect();
+        self.repository.fetch_blobs(&ids)
+    }
+}
+
+fn failed(error: git2::Error) -> GitError {
+    GitError::library("walk the history", &error)
 }
 
 /// Finds the entry at a path, reusing what the commit looked at before has in common:
@@ -276,8 +307,10 @@ impl Lookup {
             if self.trees.get(level) == Some(&tree_id) {
                 return Ok(self.found);
             }
-            self.trees.truncate(level);
-            self.trees.push(tree_id);
+            match self.trees.get_mut(level) {
+                Some(tree) => *tree = tree_id,
+                None => self.trees.push(tree_id),
+            }
             let tree = repository.inner.find_tree(tree_id)?;
             let entry = tree.get_name_bytes(part.as_bytes());
             let here = entry.map(|entry| Entry {
@@ -288,6 +321,7 @@ impl Lookup {
             match (parts.peek().is_some(), folder) {
                 (true, Some(folder)) => tree_id = folder.id,
                 (true, None) => {
+                    self.trees.truncate(level + 1);
                     self.found = None;
                     return Ok(None);
                 }
@@ -457,6 +491,26 @@ mod tests {
                 row("web 1", "apps/web.yaml", None, false),
             ]
         );
+    }
+
+    #[test]
+    fn renames_in_a_partial_clone() {
+        let world = World::new();
+        let (remote, clone) = world.remote_and_clone();
+        let long: String = (0..30).map(|line| format!("line: {line}\n")).collect();
+        world.commit(&clone, "apps/web.yaml", &long, "long");
+        world.git(&clone, &["mv", "apps/web.yaml", "moved.yaml"]);
+        let tip = world.commit(&clone, "moved.yaml", &format!("{long}more: 1\n"), "move");
+        world.git(&clone, &["push", "-q"]);
+        let url = format!("file://{}", remote.display());
+        world.git(
+            world.root(),
+            &["clone", "-q", "--bare", "--filter=blob:none", &url, "p"],
+        );
+        let partial = world.open(&world.root().join("p"));
+        let (found, end) = subjects(&partial, &tip, "moved.yaml");
+        assert_eq!(found, ["move", "long", "web 1"]);
+        assert_eq!(end, HistoryEnd::Root);
     }
 
     #[test]

@@ -117,6 +117,9 @@ impl RepositoryPath {
         }
         let mut call = self.call(self.git.limits().network, args);
         call.secrets = config.secrets();
+        if config.last("core.sshcommand").is_none() {
+            call.env.extend(self.git.quiet_ssh());
+        }
         Ok(call)
     }
 
@@ -361,6 +364,10 @@ pub(super) fn check_branch(branch: &str) -> Result<(), GitError> {
 /// Another process of this user works in the same clone.
 fn is_lock(text: &str) -> bool {
     let text = text.to_lowercase();
+    // A branch `a` where `a/b` is to be made does not go away by itself.
+    if text.contains("exists; cannot create") {
+        return false;
+    }
     text.contains("cannot lock ref")
         || (text.contains("unable to create") && text.contains(".lock"))
 }

@@ -272,6 +272,30 @@ impl Git {
         command
     }
 
+    /// Without a terminal to ask on, ssh is not to ask on it either: it does not heed
+    /// `GIT_TERMINAL_PROMPT`. A command or a dialogue of the user's own is left alone.
+    pub(super) fn quiet_ssh(&self) -> Option<(OsString, OsString)> {
+        let own = ["GIT_SSH_COMMAND", "GIT_SSH", "SSH_ASKPASS", "GIT_ASKPASS"];
+        let set = own
+            .iter()
+            .any(|name| self.env.contains_key(OsStr::new(name)));
+        let quiet = || ("GIT_SSH_COMMAND".into(), "ssh -o BatchMode=yes".into());
+        (!self.terminal_prompt && !set).then(quiet)
+    }
+
+    /// Ends a program that takes too long in the way that lets git remove its lock
+    /// files; it is killed a moment later if it does not end.
+    fn terminate_command(&self, pid: u32) -> std::process::Command {
+        let mut command = std::process::Command::new("sh");
+        command.env_clear().envs(self.env.iter());
+        command.args(["-c", &format!("kill -TERM {pid}")]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+
     /// Configuration that may carry credentials goes through the environment, behind
     /// what is there already: arguments can be seen by every user of the machine.
     fn add_config(&self, command: &mut std::process::Command, call: &Call) {
@@ -331,9 +355,15 @@ impl Git {
             }
             status
         };
-        let status = tokio::time::timeout(call.limit, work)
-            .await
-            .map_err(|_| call.timed_out())?;
+        let Ok(status) = tokio::time::timeout(call.limit, work).await else {
+            if let Some(pid) = child.id() {
+                let _ = tokio::process::Command::from(self.terminate_command(pid))
+                    .status()
+                    .await;
+                let _ = tokio::time::timeout(GRACE, child.wait()).await;
+            }
+            return Err(call.timed_out());
+        };
         let status = status.map_err(|error| GitError::io("cannot wait for git", error))?;
         Ok(ended(status, stdout, &stderr, call.secrets))
     }
@@ -359,6 +389,11 @@ impl Git {
                 break status;
             }
             if Instant::now() >= deadline {
+                let _ = self.terminate_command(child.id()).status();
+                let last = Instant::now() + GRACE;
+                while Instant::now() < last && matches!(child.try_wait(), Ok(None)) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(call.timed_out());

@@ -113,6 +113,9 @@ impl RepositoryPath {
         args.push("--recurse-submodules=no");
         args.extend(more);
         args.extend(["--", remote, &refspec]);
+        // A remote made by `clone --mirror` would else refuse to push a single branch.
+        let no_mirror = format!("remote.{remote}.mirror=false");
+        args.splice(0..0, ["-c", no_mirror.as_str()]);
         let call: Call = self.remote_call(remote, &args).await?;
         let ended = match self.git.run(call).await {
             Ok(ended) => ended,
@@ -135,17 +138,19 @@ impl RepositoryPath {
         ended: &Ended,
     ) -> Result<PushOutcome, GitError> {
         let text = ended.stderr();
-        match RemoteErrorKind::of(&ended.raw_stderr, None) {
+        // A pre-push hook that fails ends the push before the remote is told anything:
+        // git dies of nothing else then. What it writes to standard output comes there.
+        let raw = ended.raw_stderr.as_str();
+        let quiet_end = raw.contains("failed to push some refs") && !raw.contains("hung up");
+        if quiet_end && !raw.contains("fatal: ") && self.has_pre_push() {
+            let said = ended.shown(ended.text().trim());
+            let text = format!("{said}\n{text}").trim().to_owned();
+            return Ok(PushOutcome::HookDeclinedLocally { text });
+        }
+        match RemoteErrorKind::of(raw, None) {
             RemoteErrorKind::AuthFailed => Ok(PushOutcome::AuthFailed { text }),
             RemoteErrorKind::Unreachable => Ok(PushOutcome::Unreachable { text }),
             RemoteErrorKind::RepositoryNotFound => Ok(PushOutcome::RepositoryNotFound { text }),
-            // A pre-push hook that fails ends the push before the remote is told
-            // anything; what it writes to standard output comes out there.
-            _ if ended.raw_stderr.contains("failed to push some refs") && self.has_pre_push() => {
-                let said = ended.shown(ended.text().trim());
-                let text = format!("{said}\n{text}").trim().to_owned();
-                Ok(PushOutcome::HookDeclinedLocally { text })
-            }
             kind => {
                 let doing = format!("push {branch} to");
                 Err(self.remote_error(remote, doing, kind, text))
@@ -169,20 +174,22 @@ impl RepositoryPath {
 /// `<flag> TAB <from>:<to> TAB <summary> (<reason>)`.
 fn outcome(ended: &Ended, refspec: &str) -> Option<PushOutcome> {
     let stdout = ended.text();
-    let (flag, summary) = stdout.lines().find_map(|line| {
+    let mut lines = stdout.lines().filter_map(|line| {
         let mut fields = line.splitn(3, '\t');
         let (flag, refs) = (fields.next()?, fields.next()?);
-        (flag.chars().count() == 1 && refs == refspec).then(|| {
-            (
-                flag.to_owned(),
-                fields.next().unwrap_or_default().to_owned(),
-            )
-        })
-    })?;
+        let own = flag.chars().count() == 1 && refs == refspec;
+        own.then(|| (flag, fields.next().unwrap_or_default()))
+    });
+    // A remote may have several push addresses; it is done when all have it.
+    let first = lines.next()?;
+    let (flag, summary) = match first {
+        ("!", _) => first,
+        _ => lines.find(|(flag, _)| *flag == "!").unwrap_or(first),
+    };
     let said = remote_lines(&ended.raw_stderr);
     let url = pull_request_url(&said);
     let text = ended.shown(&said);
-    Some(match flag.as_str() {
+    Some(match flag {
         "=" => PushOutcome::UpToDate,
         "!" => {
             let reason = summary.split_once('(').map_or("", |(_, rest)| rest);
@@ -332,6 +339,42 @@ mod tests {
         let dry = wait(path.push_dry_run("origin", &id, "main")).unwrap();
         assert!(matches!(dry, PushOutcome::Rejected { .. }), "{dry:?}");
         assert_eq!(world.id(&remote, "main"), theirs);
+    }
+
+    #[test]
+    fn several_push_addresses_and_mirrors() {
+        let world = World::new();
+        let (path, remote, id) = prepared(&world);
+        let clone = world.root().join("clone");
+        let add = |url: &Path| {
+            let args = ["remote", "set-url", "--add", "--push", "origin"];
+            world.git(&clone, &[&args[..], &[url.to_str().unwrap()]].concat());
+        };
+        let second = world.root().join("second.git");
+        let quoted = second.to_str().unwrap().to_owned();
+        world.git(
+            world.root(),
+            &["clone", "-q", "--bare", "remote.git", &quoted],
+        );
+        script(&second.join("hooks/pre-receive"), "exit 1");
+        add(&remote);
+        add(&second);
+        let outcome = push(&path, &id, "main");
+        assert!(
+            matches!(outcome, PushOutcome::Refused { .. }),
+            "{outcome:?}"
+        );
+        assert_eq!(world.id(&remote, "main"), id);
+
+        world.git(
+            world.root(),
+            &["clone", "-q", "--mirror", "remote.git", "mirror"],
+        );
+        let mirror = world.open(&world.root().join("mirror"));
+        let wanted = request(&id, "apps/web.yaml", b"image: web:5\n");
+        let next = mirror.write_commit(&wanted).unwrap();
+        assert!(push(mirror.path(), &next, "main").is_there());
+        assert_eq!(world.id(&remote, "main"), next);
     }
 
     #[test]

@@ -30,15 +30,14 @@ impl Repository {
         } else {
             path
         };
-        let inner = open_library(start, RepositoryOpenFlags::FROM_ENV)?;
+        let inner = open_library(start, RepositoryOpenFlags::empty())?;
         let work_tree = inner.workdir().map(Path::to_path_buf);
         let path = RepositoryPath::new(git, inner.path().to_path_buf(), work_tree);
         Ok(Self { inner, path })
     }
 
     pub(super) fn open_at(path: RepositoryPath) -> Result<Self, GitError> {
-        let flags = RepositoryOpenFlags::FROM_ENV | RepositoryOpenFlags::NO_SEARCH;
-        let flags = flags | RepositoryOpenFlags::NO_DOTGIT;
+        let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT;
         let inner = open_library(&path.git_dir, flags)?;
         Ok(Self { inner, path })
     }
@@ -174,7 +173,14 @@ pub(super) fn commit_id(oid: git2::Oid) -> CommitId {
 
 fn open_library(start: &Path, flags: RepositoryOpenFlags) -> Result<git2::Repository, GitError> {
     let none: [&Path; 0] = [];
-    git2::Repository::open_ext(start, flags, none).map_err(|error| open_error(start, &error))
+    let open = |flags| git2::Repository::open_ext(start, flags, none);
+    let opened = open(flags).or_else(|error| match error.code() {
+        // `GIT_CONFIG_GLOBAL` may call the folder safe. It is not asked for before:
+        // with it `GIT_WORK_TREE` and `GIT_INDEX_FILE` of a hook would count as well.
+        ErrorCode::Owner => open(flags | RepositoryOpenFlags::FROM_ENV),
+        _ => Err(error),
+    });
+    opened.map_err(|error| open_error(start, &error))
 }
 
 fn open_error(path: &Path, error: &git2::Error) -> GitError {
