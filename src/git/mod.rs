@@ -19,6 +19,7 @@ mod program;
 mod push;
 mod remotes;
 mod repository;
+mod run;
 #[cfg(test)]
 mod testing;
 mod url;

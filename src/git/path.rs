@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::error::{GitError, RemoteError, RemoteErrorKind};
-use super::program::{Call, Ended, Git};
+use super::program::{Call, Git};
 use super::remotes;
 use super::repository::Repository;
+use super::run::Ended;
 use crate::model::CommitId;
 
 /// Where a repository is and how to run git in it. Cheap to clone, `Send` and `Sync`.

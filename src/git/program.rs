@@ -3,17 +3,13 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::GitError;
-use crate::model::{MASK, mask_text, plain};
+use crate::model::plain;
 
 /// How long the `git` program may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,10 +73,6 @@ const REPOSITORY_VARIABLES: [&str; 14] = [
     "GIT_INTERNAL_SUPER_PREFIX",
 ];
 
-/// How long to go on reading once git has ended: a helper that it left behind (an
-/// ssh master connection, a credential daemon) may hold its output open for hours.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// One call of the program.
 #[derive(Default)]
 pub(super) struct Call {
@@ -115,62 +107,12 @@ impl Call {
         found.map(|word| word.into_owned()).unwrap_or_default()
     }
 
-    fn timed_out(&self) -> GitError {
+    pub(super) fn timed_out(&self) -> GitError {
         GitError::TimedOut {
             command: self.name(),
             seconds: self.limit.as_secs(),
         }
     }
-}
-
-/// What the program left.
-pub(super) struct Ended {
-    pub(super) ok: bool,
-    pub(super) code: Option<i32>,
-    pub(super) stdout: Vec<u8>,
-    /// As it came: for reading, not for showing.
-    pub(super) raw_stderr: String,
-    secrets: Vec<String>,
-}
-
-impl Ended {
-    /// Standard error as it may be shown.
-    pub(super) fn stderr(&self) -> String {
-        shown(self.raw_stderr.trim_end(), &self.secrets)
-    }
-
-    /// A text from the program as it may be shown.
-    pub(super) fn shown(&self, text: &str) -> String {
-        shown(text, &self.secrets)
-    }
-
-    pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).into_owned()
-    }
-
-    /// Standard output of a call that has to succeed.
-    pub(super) fn success(self, command: &str) -> Result<Self, GitError> {
-        if self.ok {
-            return Ok(self);
-        }
-        let said = self.stderr();
-        Err(GitError::Command {
-            command: command.to_owned(),
-            text: match (said.is_empty(), self.code) {
-                (false, _) => said,
-                (true, Some(code)) => format!("exit code {code}"),
-                (true, None) => "it was killed".to_owned(),
-            },
-        })
-    }
-}
-
-fn shown(text: &str, secrets: &[String]) -> String {
-    let mut text = plain(text);
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret.as_str(), MASK);
-    }
-    mask_text(&text)
 }
 
 impl Git {
@@ -240,7 +182,7 @@ impl Git {
         Ok(version)
     }
 
-    fn command(&self, call: &Call) -> std::process::Command {
+    pub(super) fn command(&self, call: &Call) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         command.env_clear().envs(self.env.iter());
         for name in REPOSITORY_VARIABLES {
@@ -285,7 +227,7 @@ impl Git {
 
     /// Ends a program that takes too long in the way that lets git remove its lock
     /// files; it is killed a moment later if it does not end.
-    fn terminate_command(&self, pid: u32) -> std::process::Command {
+    pub(super) fn terminate_command(&self, pid: u32) -> std::process::Command {
         let mut command = std::process::Command::new("sh");
         command.env_clear().envs(self.env.iter());
         command.args(["-c", &format!("kill -TERM {pid}")]);
@@ -313,7 +255,7 @@ impl Git {
         command.env("GIT_CONFIG_COUNT", count.to_string());
     }
 
-    fn start_error(&self, call: &Call, error: std::io::Error) -> GitError {
+    pub(super) fn start_error(&self, call: &Call, error: std::io::Error) -> GitError {
         let folder_there = call.folder.as_deref().is_none_or(Path::is_dir);
         if error.kind() == std::io::ErrorKind::NotFound && folder_there {
             return GitError::ProgramMissing {
@@ -321,135 +263,6 @@ impl Git {
             };
         }
         GitError::io(format!("cannot start git {}", call.name()), error)
-    }
-
-    /// Runs one call; dropping the future kills the program.
-    pub(super) async fn run(&self, mut call: Call) -> Result<Ended, GitError> {
-        let mut command = tokio::process::Command::from(self.command(&call));
-        let started = command.kill_on_drop(true).spawn();
-        let mut child = started.map_err(|error| self.start_error(&call, error))?;
-        let (stdin, input) = (child.stdin.take(), call.stdin.take());
-        let (out_pipe, err_pipe) = (child.stdout.take(), child.stderr.take());
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let work = async {
-            let feed = async {
-                if let (Some(mut pipe), Some(input)) = (stdin, input) {
-                    // A program that ends before it has read all tells why itself.
-                    let _ = pipe.write_all(&input).await;
-                }
-            };
-            let pipes = async {
-                tokio::join!(
-                    feed,
-                    drain(out_pipe, &mut stdout),
-                    drain(err_pipe, &mut stderr)
-                );
-            };
-            let mut pipes = std::pin::pin!(pipes);
-            let (status, drained) = tokio::select! {
-                status = child.wait() => (status, false),
-                () = &mut pipes => (child.wait().await, true),
-            };
-            if !drained {
-                let _ = tokio::time::timeout(GRACE, pipes).await;
-            }
-            status
-        };
-        let Ok(status) = tokio::time::timeout(call.limit, work).await else {
-            if let Some(pid) = child.id() {
-                let _ = tokio::process::Command::from(self.terminate_command(pid))
-                    .status()
-                    .await;
-                let _ = tokio::time::timeout(GRACE, child.wait()).await;
-            }
-            return Err(call.timed_out());
-        };
-        let status = status.map_err(|error| GitError::io("cannot wait for git", error))?;
-        Ok(ended(status, stdout, &stderr, call.secrets))
-    }
-
-    /// Runs one call and blocks this thread.
-    pub(super) fn run_blocking(&self, mut call: Call) -> Result<Ended, GitError> {
-        let started = self.command(&call).spawn();
-        let mut child = started.map_err(|error| self.start_error(&call, error))?;
-        if let (Some(mut pipe), Some(input)) = (child.stdin.take(), call.stdin.take()) {
-            std::thread::spawn(move || {
-                let _ = pipe.write_all(&input);
-            });
-        }
-        let stdout = Drained::start(child.stdout.take());
-        let stderr = Drained::start(child.stderr.take());
-        let deadline = Instant::now() + call.limit;
-        let mut pause = Duration::from_micros(300);
-        let status = loop {
-            let state = child
-                .try_wait()
-                .map_err(|error| GitError::io("cannot wait for git", error))?;
-            if let Some(status) = state {
-                break status;
-            }
-            if Instant::now() >= deadline {
-                let _ = self.terminate_command(child.id()).status();
-                let last = Instant::now() + GRACE;
-                while Instant::now() < last && matches!(child.try_wait(), Ok(None)) {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(call.timed_out());
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
-        };
-        Ok(ended(status, stdout.take(), &stderr.take(), call.secrets))
-    }
-}
-
-fn ended(status: ExitStatus, stdout: Vec<u8>, stderr: &[u8], secrets: Vec<String>) -> Ended {
-    Ended {
-        ok: status.success(),
-        code: status.code(),
-        stdout,
-        raw_stderr: String::from_utf8_lossy(stderr).into_owned(),
-        secrets,
-    }
-}
-
-async fn drain(pipe: Option<impl tokio::io::AsyncRead + Unpin>, into: &mut Vec<u8>) {
-    let Some(mut pipe) = pipe else { return };
-    // What was read before an error counts; the exit code decides.
-    while pipe.read_buf(into).await.is_ok_and(|count| count > 0) {}
-}
-
-/// A pipe that a thread of its own reads.
-struct Drained {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    done: mpsc::Receiver<()>,
-}
-
-impl Drained {
-    fn start(pipe: Option<impl Read + Send + 'static>) -> Self {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let (sender, done) = mpsc::channel();
-        let shared = Arc::clone(&bytes);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 16 * 1024];
-            let mut pipe = pipe;
-            while let Some(Ok(count)) = pipe.as_mut().map(|pipe| pipe.read(&mut buffer)) {
-                if count == 0 {
-                    break;
-                }
-                let mut bytes = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                bytes.extend_from_slice(&buffer[..count]);
-            }
-            let _ = sender.send(());
-        });
-        Self { bytes, done }
-    }
-
-    fn take(self) -> Vec<u8> {
-        let _ = self.done.recv_timeout(GRACE);
-        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::error::{GitError, RemoteErrorKind};
 use super::path::{RepositoryPath, check_branch};
-use super::program::{Call, Ended};
+use super::program::Call;
+use super::run::Ended;
 use crate::model::{CommitId, mask_url, plain};
 
 /// What became of a push. Only the first two mean that the branch has the commit.
