@@ -9,6 +9,7 @@ use git2::{Delta, Oid};
 
 use super::blobs::{BlobId, Entry, clean_path};
 use super::error::GitError;
+use super::lookup::Lookup;
 use super::objects::to_commit;
 use super::repository::{Repository, commit_id};
 use crate::model::{Commit, CommitId};
@@ -279,60 +280,6 @@ fn failed(error: git2::Error) -> GitError {
     GitError::library("walk the history", &error)
 }
 
-/// Finds the entry at a path, reusing what the commit looked at before has in common:
-/// along a branch most folders on the way are the same.
-#[derive(Default)]
-struct Lookup {
-    path: Option<Rc<str>>,
-    /// The trees on the way, root first, of the last commit.
-    trees: Vec<Oid>,
-    found: Option<Entry>,
-}
-
-impl Lookup {
-    fn entry(
-        &mut self,
-        repository: &Repository,
-        commit: &git2::Commit<'_>,
-        path: &Rc<str>,
-    ) -> Result<Option<Entry>, git2::Error> {
-        if self.path.as_ref() != Some(path) {
-            self.path = Some(Rc::clone(path));
-            self.trees.clear();
-        }
-        let mut tree_id = commit.tree_id();
-        let mut parts = path.split('/').peekable();
-        let mut level = 0;
-        while let Some(part) = parts.next() {
-            if self.trees.get(level) == Some(&tree_id) {
-                return Ok(self.found);
-            }
-            match self.trees.get_mut(level) {
-                Some(tree) => *tree = tree_id,
-                None => self.trees.push(tree_id),
-            }
-            let tree = repository.inner.find_tree(tree_id)?;
-            let entry = tree.get_name_bytes(part.as_bytes());
-            let here = entry.map(|entry| Entry {
-                id: entry.id(),
-                mode: entry.filemode_raw(),
-            });
-            let folder = here.filter(|entry| entry.mode == 0o40_000);
-            match (parts.peek().is_some(), folder) {
-                (true, Some(folder)) => tree_id = folder.id,
-                (true, None) => {
-                    self.trees.truncate(level + 1);
-                    self.found = None;
-                    return Ok(None);
-                }
-                (false, _) => self.found = here,
-            }
-            level += 1;
-        }
-        Ok(self.found)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::World;
@@ -443,6 +390,93 @@ mod tests {
         let tip = commit("tip", "2000009999", &[&left, &right]);
         let (found, _) = subjects(&world.open(&clone), &tip, "apps/web.yaml");
         assert_eq!(found, ["tip", "left", "right", "base", "root"]);
+    }
+
+    /// A stream for `git fast-import`: branches, merges, deletions, clocks that differ.
+    fn random_history(mut seed: u64) -> String {
+        use std::fmt::Write;
+        let mut random = |below: u64| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        let mut stream = String::new();
+        for mark in 1..=120_u64 {
+            let seconds = 1_700_000_000 + mark * 60 + random(600);
+            writeln!(stream, "commit refs/heads/main\nmark :{mark}").unwrap();
+            writeln!(stream, "committer a <a@b> {seconds} +0000\ndata 1\nx").unwrap();
+            if mark > 1 {
+                writeln!(stream, "from :{}", mark - 1 - random(4.min(mark - 1))).unwrap();
+            }
+            let other = if mark > 8 { mark - 1 - random(8) } else { 0 };
+            if other > 0 && random(3) == 0 {
+                writeln!(stream, "merge :{other}").unwrap();
+            }
+            let small = random(4);
+            let (path, delete) = match random(10) {
+                0..=3 => ("a/b/c.yaml", false),
+                4 => ("a/b/c.yaml", true),
+                5 => ("a/b/y", random(2) == 0),
+                6 => ("a/x", false),
+                7 => ("a/b", true),
+                _ => ("z", false),
+            };
+            if delete && mark > 1 {
+                writeln!(stream, "D {path}\n").unwrap();
+            } else if path != "a/b" {
+                writeln!(stream, "M 100644 inline {path}\ndata 1\n{small}\n").unwrap();
+            }
+        }
+        stream
+    }
+
+    #[test]
+    fn random_histories_as_git_log_shows_them() {
+        let world = World::new();
+        for seed in 0..12 {
+            let folder = world.root().join(format!("r{seed}"));
+            world.git(
+                world.root(),
+                &["init", "-q", "--bare", folder.to_str().unwrap()],
+            );
+            let mut call = super::super::program::Call::new(
+                std::time::Duration::from_secs(20),
+                &["fast-import", "--quiet", "--force"],
+            );
+            call.folder = Some(folder.clone());
+            call.stdin = Some(random_history(seed).into_bytes());
+            let ended = world.program().run_blocking(call).unwrap();
+            assert!(ended.ok, "{}", ended.stderr());
+            let repository = world.open(&folder);
+            let tip = world.id(&folder, "main");
+            for path in ["a/b/c.yaml", "a/b/y", "z"] {
+                let mut found = Vec::new();
+                let end = repository.history_of(&tip, path, |change| {
+                    assert_eq!(change.renamed_from, None);
+                    let at = |id: &CommitId| {
+                        let blob = repository.blob_at(id, path).unwrap();
+                        blob.map(|blob| blob.id)
+                    };
+                    assert_eq!(change.after, at(&change.commit.id));
+                    assert_eq!(change.before, change.commit.parents.first().and_then(at));
+                    found.push(change.commit.id);
+                    ControlFlow::Continue(())
+                });
+                assert_eq!(end.unwrap(), HistoryEnd::Root);
+                for (newer, id) in found.iter().enumerate() {
+                    for older in &found[newer + 1..] {
+                        assert!(!repository.is_ancestor(id, older).unwrap(), "{seed} {path}");
+                    }
+                }
+                let log = world.git(&folder, &["log", "--format=%H", "main", "--", path]);
+                let mut log: Vec<&str> = log.lines().collect();
+                let mut found: Vec<&str> = found.iter().map(CommitId::as_str).collect();
+                log.sort_unstable();
+                found.sort_unstable();
+                assert_eq!(found, log, "{seed} {path}");
+            }
+        }
     }
 
     #[test]

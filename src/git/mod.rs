@@ -13,6 +13,7 @@ mod checkout;
 mod config;
 mod error;
 mod history;
+mod lookup;
 mod objects;
 mod path;
 mod program;

@@ -37,7 +37,7 @@ pub struct RemoteHead {
 }
 
 /// How often a fetch is tried again when another process holds a lock of this clone.
-const LOCK_TRIES: u32 = 8;
+const LOCK_TRIES: u32 = 12;
 
 impl RepositoryPath {
     pub(super) fn new(git: &Git, git_dir: PathBuf, work_tree: Option<PathBuf>) -> Self {
