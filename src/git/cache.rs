@@ -38,7 +38,7 @@ impl Git {
             let doing = format!("{doing} {}", folder.display());
             move |error| GitError::io(doing, error)
         };
-        std::fs::create_dir_all(&folder).map_err(io("cannot make the folder"))?;
+        private_folder(&folder).map_err(io("cannot make the folder"))?;
         let lock = File::create(folder.join(format!("{name}.lock")))
             .map_err(io("cannot make a lock file in"))?;
         wait_for(&lock, limits.clone).await?;
@@ -111,6 +111,15 @@ impl Git {
             Err(other) => Err(other),
         }
     }
+}
+
+/// Clones of private repositories are nobody else's business.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn is_complete(place: &Path) -> bool {
@@ -225,6 +234,11 @@ mod tests {
         let path = both.0.unwrap();
         assert_eq!(path.git_dir(), both.1.unwrap().git_dir());
         assert_eq!(path.git_dir(), url.cache_place(&cache));
+        let mode = std::fs::metadata(cache.join("git")).unwrap().permissions();
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+            0o700
+        );
         let entries = std::fs::read_dir(cache.join("git")).unwrap().count();
         assert_eq!(entries, 2, "the clone and its lock");
         let repository = path.open().unwrap();

@@ -293,14 +293,13 @@ impl RemoteErrorKind {
             "denied to ",
             "marked as read only",
             "not allowed to push",
-            "read-only",
+            "so it is read-only",
         ];
-        const MISSING: [&str; 5] = [
+        const MISSING: [&str; 4] = [
             "does not appear to be a git repository",
             "repository not found",
             "returned error: 404",
             "project you were looking for could not be found",
-            "no such file or directory",
         ];
         const UNREACHABLE: [&str; 20] = [
             "could not resolve",
@@ -428,6 +427,14 @@ mod tests {
                 },
             ),
             ("fatal: bad pack header", RemoteErrorKind::Other),
+            (
+                "error: cannot run ssh: No such file or directory\nfatal: unable to fork",
+                RemoteErrorKind::Other,
+            ),
+            (
+                "error: unable to write file objects/x: Read-only file system",
+                RemoteErrorKind::Other,
+            ),
         ] {
             assert_eq!(RemoteErrorKind::of(text, branch), kind, "{text}");
         }

@@ -393,13 +393,13 @@ mod tests {
     }
 
     /// A stream for `git fast-import`: branches, merges, deletions, clocks that differ.
-    fn random_history(mut seed: u64) -> String {
+    fn random_history(mut salt: u64) -> String {
         use std::fmt::Write;
         let mut random = |below: u64| {
-            seed = seed
+            salt = salt
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) % below
+            (salt >> 33) % below
         };
         let mut stream = String::new();
         for mark in 1..=120_u64 {
@@ -434,8 +434,8 @@ mod tests {
     #[test]
     fn random_histories_as_git_log_shows_them() {
         let world = World::new();
-        for seed in 0..12 {
-            let folder = world.root().join(format!("r{seed}"));
+        for salt in 0..12 {
+            let folder = world.root().join(format!("r{salt}"));
             world.git(
                 world.root(),
                 &["init", "-q", "--bare", folder.to_str().unwrap()],
@@ -445,7 +445,7 @@ mod tests {
                 &["fast-import", "--quiet", "--force"],
             );
             call.folder = Some(folder.clone());
-            call.stdin = Some(random_history(seed).into_bytes());
+            call.stdin = Some(random_history(salt).into_bytes());
             let ended = world.program().run_blocking(call).unwrap();
             assert!(ended.ok, "{}", ended.stderr());
             let repository = world.open(&folder);
@@ -466,7 +466,7 @@ mod tests {
                 assert_eq!(end.unwrap(), HistoryEnd::Root);
                 for (newer, id) in found.iter().enumerate() {
                     for older in &found[newer + 1..] {
-                        assert!(!repository.is_ancestor(id, older).unwrap(), "{seed} {path}");
+                        assert!(!repository.is_ancestor(id, older).unwrap(), "{salt} {path}");
                     }
                 }
                 let log = world.git(&folder, &["log", "--format=%H", "main", "--", path]);
@@ -474,7 +474,7 @@ mod tests {
                 let mut found: Vec<&str> = found.iter().map(CommitId::as_str).collect();
                 log.sort_unstable();
                 found.sort_unstable();
-                assert_eq!(found, log, "{seed} {path}");
+                assert_eq!(found, log, "{salt} {path}");
             }
         }
     }

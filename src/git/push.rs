@@ -188,7 +188,7 @@ fn outcome(ended: &Ended, refspec: &str) -> Option<PushOutcome> {
         _ => lines.find(|(flag, _)| *flag == "!").unwrap_or(first),
     };
     let said = remote_lines(&ended.raw_stderr);
-    let url = pull_request_url(&said);
+    let url = pull_request_url(&said).filter(|url| !ended.has_secret(url));
     let text = ended.shown(&said);
     Some(match flag {
         "=" => PushOutcome::UpToDate,

@@ -37,6 +37,12 @@ impl Ended {
         shown(text, &self.secrets)
     }
 
+    /// Whether a text has one of the credentials of the remotes in it.
+    pub(super) fn has_secret(&self, text: &str) -> bool {
+        let mut secrets = self.secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.any(|secret| text.contains(secret.as_str()))
+    }
+
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
