@@ -4,4 +4,5 @@
 //! way and every subcommand is a prefix of it. What decides is pure; what acts is thin.
 
 pub mod cluster;
+pub mod git;
 pub mod model;
