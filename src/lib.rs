@@ -4,3 +4,4 @@
 //! way and every subcommand is a prefix of it. What decides is pure; what acts is thin.
 
 pub mod model;
+pub mod plan;
