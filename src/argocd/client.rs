@@ -234,7 +234,7 @@ impl Argocd {
             .and_then(|value| value.to_str().ok())
             .map_or_else(|| "nowhere".to_owned(), mask_url);
         let message = format!(
-            "{} redirects to {target}; name the address that answers itself",
+            "name the address that answers itself, for {} redirects to {target}",
             self.server.base_url
         );
         self.invalid(&ask.what, &message)
@@ -374,16 +374,19 @@ fn causes(error: &reqwest::Error) -> (String, bool) {
     let mut tls = false;
     let mut next: Option<&(dyn std::error::Error + 'static)> = error.source();
     while let Some(cause) = next {
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        tls |=
-            cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>());
+        tls |= cause.is::<rustls::Error>();
         let text = cause.to_string();
         if words.last().is_none_or(|last| !last.contains(&text)) {
             words.push(text);
         }
-        next = cause.source();
+        // The source of an io::Error is that of what it wraps, not what it wraps.
+        let wrapped = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
     }
     if words.is_empty() {
         words.push(error.to_string());

@@ -455,3 +455,7 @@ impl Argocd {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "reads_tests.rs"]
+mod tests;
