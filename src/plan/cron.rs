@@ -151,8 +151,15 @@ impl Cron {
         if self.zone.is_some() {
             return self.fire_on_zoned(date, after, zone);
         }
-        let hours = (0..24).filter(|hour| self.hours.has(*hour));
-        hours
+        // Hours that are over need no look.
+        let local = zone.to_datetime(after);
+        let first = if local.date() == date {
+            local.hour()
+        } else {
+            0
+        };
+        (first..24)
+            .filter(|hour| self.hours.has(*hour))
             .flat_map(|hour| (0..60).map(move |minute| (hour, minute)))
             .filter(|(_, minute)| self.minutes.has(*minute))
             .filter_map(|(hour, minute)| zone.to_timestamp(date.at(hour, minute, 0, 0)).ok())
