@@ -85,7 +85,7 @@ pub(super) fn read(file: &CliConfigFile) -> Result<Vec<CliContext>, String> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    // The parser's message quotes the file, which holds tokens: only the place is kept.
+    // The parser's message quotes the file, which holds tokens: it is not passed on.
     let parsed: File = serde_yaml::from_str(text)
         .map_err(|_| "it is not valid YAML of an argocd configuration".to_owned())?;
     let current = parsed.current_context.unwrap_or_default();
@@ -100,7 +100,11 @@ pub(super) fn read(file: &CliConfigFile) -> Result<Vec<CliContext>, String> {
     entries.sort_by_key(|entry| current.is_empty() || entry.name != current);
     entries
         .iter()
-        .map(|entry| context(entry, &servers, &users))
+        .filter_map(|entry| match context(entry, &servers, &users) {
+            // As in the argocd CLI only the current context must be whole.
+            Err(_) if current.is_empty() || entry.name != current => None,
+            outcome => Some(outcome),
+        })
         .collect()
 }
 

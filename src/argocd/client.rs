@@ -352,6 +352,8 @@ fn build(server: &Resolved, connect_timeout: Duration) -> Result<Client, Error> 
     };
     let mut builder = Client::builder()
         .user_agent(concat!("unship/", env!("CARGO_PKG_VERSION")))
+        // Argo CD's port takes HTTP/2 for gRPC alone (`server/server.go`, 3.2).
+        .http1_only()
         .connect_timeout(connect_timeout)
         .redirect(redirect::Policy::none())
         .tls_danger_accept_invalid_certs(server.insecure_tls);

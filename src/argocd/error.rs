@@ -55,7 +55,8 @@ pub enum Error {
     #[error(
         "no trusted TLS connection to argo cd at {server}: {message}; \
          for a plain-http server use http:// or --plaintext, for a private CA add it to the \
-         system's or to the argocd configuration"
+         system's or to the argocd configuration, or accept any certificate with \
+         ARGOCD_OPTS=--insecure"
     )]
     Tls {
         /// The server.

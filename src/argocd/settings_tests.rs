@@ -255,6 +255,19 @@ fn files_that_cannot_be_used() {
         ..Inputs::default()
     };
     assert_eq!(token(&server(&inputs)), "t", "the file is not needed");
+    let stale = CONFIG.replace(
+        "- {server: old.example:8443, insecure: true, grpc-web: true}\n",
+        "",
+    );
+    let inputs = Inputs {
+        cli_config: Some(file(&stale)),
+        ..Inputs::default()
+    };
+    assert_eq!(
+        token(&server(&inputs)),
+        "prod.file.token",
+        "another context is broken"
+    );
     for mode in [0o100_600, 0o100_400] {
         let file = CliConfigFile {
             mode: Some(mode),
