@@ -3,6 +3,8 @@
 //! One pipeline: observe, timeline, plan, execute, verify, report. Data flows one
 //! way and every subcommand is a prefix of it. What decides is pure; what acts is thin.
 
+pub mod argocd;
 pub mod cluster;
 pub mod git;
 pub mod model;
+pub mod plan;

@@ -5,6 +5,7 @@
 
 mod access;
 mod application;
+mod application_json;
 mod commit;
 mod condition;
 mod id;
