@@ -1,1 +1,2 @@
 //! unship rolls back what is running, through Git.
+pub mod sandbox;
