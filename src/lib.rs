@@ -8,3 +8,4 @@ pub mod cluster;
 pub mod git;
 pub mod model;
 pub mod plan;
+pub mod sandbox;

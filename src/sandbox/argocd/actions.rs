@@ -1,0 +1,205 @@
+//! What the REST API changes: sync, rollback, terminate, spec.
+
+use serde_json::{Value, json};
+
+use super::auto_sync::is_enabled;
+use super::source::{resolve, source_of};
+use super::windows::Windows;
+use super::{Account, GROUP, NAMESPACE, RpcError, project_of};
+use crate::sandbox::error::ApiError;
+use crate::sandbox::json::{int, list, set, text};
+use crate::sandbox::kinds::by_kind;
+use crate::sandbox::merge::json_merge;
+use crate::sandbox::store::{Part, Writer};
+use crate::sandbox::world::World;
+
+const SERVER: Writer<'static> = Writer {
+    manager: "argocd-server",
+    apply: false,
+};
+
+/// Changes an Application as it is stored now, in one transaction.
+fn modify(
+    world: &World,
+    app: &Value,
+    change: impl FnOnce(&mut Value) -> Result<(), RpcError>,
+) -> Result<Value, RpcError> {
+    let kind = by_kind(GROUP, "Application").ok_or_else(|| RpcError::new(13, "no such kind"))?;
+    let (namespace, name) = (
+        text(app, "/metadata/namespace"),
+        text(app, "/metadata/name"),
+    );
+    world.store.with(|objects| {
+        let fail = |e: ApiError| RpcError::new(10, e.message);
+        let mut fresh = (*objects.require(kind, namespace, name).map_err(fail)?).clone();
+        change(&mut fresh)?;
+        let stored = objects
+            .update(kind, fresh, Part::Main, SERVER)
+            .map_err(fail)?;
+        Ok((*stored).clone())
+    })
+}
+
+fn is_deleting(app: &Value) -> bool {
+    app.pointer("/metadata/deletionTimestamp").is_some()
+}
+
+fn windows(world: &World, app: &Value) -> Windows {
+    let project = by_kind(GROUP, "AppProject")
+        .and_then(|k| world.store.with(|o| o.get(k, NAMESPACE, project_of(app))));
+    Windows::of(app, project.as_deref(), jiff::Timestamp::now())
+}
+
+/// Starts an operation unless one is running.
+fn begin(world: &World, app: &Value, operation: Value) -> Result<Value, RpcError> {
+    modify(world, app, |fresh| {
+        if fresh.get("operation").is_some_and(|o| !o.is_null()) {
+            return Err(RpcError::new(9, "another operation is already in progress"));
+        }
+        fresh["operation"] = operation;
+        Ok(())
+    })
+}
+
+/// `POST …/sync`.
+pub(crate) fn sync(
+    world: &World,
+    account: &Account,
+    app: &Value,
+    body: &Value,
+) -> Result<Value, RpcError> {
+    if is_deleting(app) {
+        return Err(RpcError::new(9, "application is deleting"));
+    }
+    let allowed = windows(world, app);
+    if let Some(error) = &allowed.broken {
+        return Err(RpcError::new(7, format!("cannot sync: {error}")));
+    }
+    if !allowed.allow(true) {
+        return Err(RpcError::new(7, "cannot sync: blocked by sync window"));
+    }
+    let source = source_of(app);
+    let follows = match text(&source, "/targetRevision") {
+        "" => "HEAD",
+        named => named,
+    };
+    let asked = text(body, "/revision");
+    let dry = body["dryRun"] == true;
+    if is_enabled(app) && !dry && !asked.is_empty() && asked != follows {
+        let message = format!("Cannot sync to {asked}: auto-sync currently set to {follows}");
+        return Err(RpcError::new(9, message));
+    }
+    let wanted = if asked.is_empty() { follows } else { asked };
+    let commit = resolve(world, &source, wanted).map_err(|e| RpcError::new(9, e))?;
+    let mut operation = json!({"initiatedBy": {"username": account.name},
+        "sync": {"revision": commit}});
+    for field in ["prune", "dryRun", "resources"] {
+        if let Some(value) = body.get(field).filter(|v| !v.is_null()) {
+            operation["sync"][field] = value.clone();
+        }
+    }
+    operation["sync"]["syncStrategy"] =
+        body.get("strategy").cloned().unwrap_or(json!({"hook": {}}));
+    let options = match body.pointer("/syncOptions/items") {
+        Some(own) => own.clone(),
+        None => app
+            .pointer("/spec/syncPolicy/syncOptions")
+            .cloned()
+            .unwrap_or(Value::Null),
+    };
+    if !options.is_null() {
+        operation["sync"]["syncOptions"] = options;
+    }
+    if let Some(retry) = body.get("retryStrategy").filter(|v| !v.is_null()) {
+        operation["retry"] = retry.clone();
+    }
+    begin(world, app, operation)
+}
+
+/// `POST …/rollback`: a sync to a history entry, without hooks.
+pub(crate) fn rollback(
+    world: &World,
+    account: &Account,
+    app: &Value,
+    body: &Value,
+) -> Result<Value, RpcError> {
+    if is_deleting(app) {
+        return Err(RpcError::new(9, "application is deleting"));
+    }
+    if is_enabled(app) {
+        return Err(RpcError::new(
+            9,
+            "rollback cannot be initiated when auto-sync is enabled",
+        ));
+    }
+    let wanted = int(body, "/id").unwrap_or(0);
+    let name = text(app, "/metadata/name");
+    let entry = list(app, "/status/history")
+        .iter()
+        .find(|h| int(h, "/id") == Some(wanted));
+    let Some(entry) = entry else {
+        let message = format!("application {name} does not have deployment with id {wanted}");
+        return Err(RpcError::new(3, message));
+    };
+    if entry.get("source").is_none_or(Value::is_null) {
+        let message = "cannot rollback to revision deployed with Argo CD v0.12 or lower. sync to revision instead.";
+        return Err(RpcError::new(9, message));
+    }
+    let mut operation = json!({"initiatedBy": {"username": account.name},
+        "sync": {"revision": entry["revision"], "source": entry["source"],
+            "syncStrategy": {"apply": {}}}});
+    for field in ["prune", "dryRun"] {
+        if body[field] == true {
+            operation["sync"][field] = json!(true);
+        }
+    }
+    if let Some(options) = app.pointer("/spec/syncPolicy/syncOptions") {
+        operation["sync"]["syncOptions"] = options.clone();
+    }
+    begin(world, app, operation)
+}
+
+/// `DELETE …/operation`.
+pub(crate) fn terminate(world: &World, app: &Value) -> Result<Value, RpcError> {
+    modify(world, app, |fresh| {
+        let running = fresh.get("operation").is_some_and(|o| !o.is_null());
+        if !running || fresh.pointer("/status/operationState").is_none() {
+            let message = "Unable to terminate operation. No operation is in progress";
+            return Err(RpcError::new(3, message));
+        }
+        set(
+            fresh,
+            &["status", "operationState", "phase"],
+            json!("Terminating"),
+        );
+        Ok(())
+    })?;
+    Ok(json!({}))
+}
+
+/// `PUT …/spec`.
+pub(crate) fn put_spec(world: &World, app: &Value, body: &Value) -> Result<Value, RpcError> {
+    let stored = modify(world, app, |fresh| {
+        fresh["spec"] = body.clone();
+        Ok(())
+    })?;
+    Ok(stored["spec"].clone())
+}
+
+/// `PATCH …`: `{"name", "patch", "patchType"}`.
+pub(crate) fn patch(world: &World, app: &Value, body: &Value) -> Result<Value, RpcError> {
+    let patch: Value = serde_json::from_str(text(body, "/patch"))
+        .map_err(|e| RpcError::new(3, format!("error unmarshaling patch: {e}")))?;
+    modify(world, app, |fresh| match text(body, "/patchType") {
+        "json" | "" => crate::sandbox::json_patch::apply(fresh, &patch)
+            .map_err(|e| RpcError::new(3, format!("error applying patch: {e}"))),
+        "merge" => {
+            json_merge(fresh, &patch);
+            Ok(())
+        }
+        other => Err(RpcError::new(
+            3,
+            format!("Patch type '{other}' is not supported"),
+        )),
+    })
+}
