@@ -1,0 +1,45 @@
+//! Lossless editing of Kubernetes manifests: text and edits in, text out.
+//!
+//! A text is parsed into trees whose nodes know their bytes. An edit replaces byte ranges and
+//! nothing else; the result is parsed again and must be exactly the old tree with the edit in it,
+//! else the edit is refused. Values are read as Kubernetes reads them.
+
+mod build;
+mod compare;
+mod diff;
+mod document;
+mod draft;
+mod edit;
+mod error;
+mod insert;
+mod json;
+mod lookup;
+mod mask;
+mod merge_key;
+mod objects;
+mod patch;
+mod path;
+mod quote;
+mod read;
+mod remove;
+mod render;
+mod replace;
+mod restore;
+mod scalar;
+mod split;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tree;
+mod verify;
+
+pub use compare::{Change, diff_values, diff_values_at};
+pub use diff::{DiffOptions, unified_diff};
+pub use document::{Document, Manifest};
+pub use edit::{Edit, Edited};
+pub use error::{EditError, ParseError, Position};
+pub use mask::mask_values;
+pub use merge_key::merge_key;
+pub use objects::{Address, Object};
+pub use patch::{PatchError, parse_patch, parse_set};
+pub use path::{Path, PathError, Step};
