@@ -6,6 +6,10 @@
 pub mod argocd;
 pub mod cluster;
 pub mod git;
+pub mod manifest;
 pub mod model;
 pub mod plan;
+pub mod report;
 pub mod sandbox;
+pub mod timeline;
+pub mod verify;

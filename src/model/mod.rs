@@ -6,6 +6,7 @@
 mod access;
 mod application;
 mod application_json;
+mod blocker;
 mod commit;
 mod condition;
 mod id;
@@ -22,12 +23,16 @@ pub use application::{
     IgnoreDifference, Operation, OperationPhase, OperationState, Project, ResourceState,
     SyncStatus, SyncWindow, TreeNode,
 };
+pub use blocker::Blocker;
 pub use commit::{Commit, Identity, Trailer};
 pub use condition::{Check, Verdict};
 pub use id::{CommitId, HistoryId, InvalidId, PlanId, RolloutRevision, RunId};
 pub use image::ImageRef;
 pub use object::{ObjectRef, WorkloadKind, WorkloadRef};
-pub use observation::{Gap, GapReason};
+pub use observation::{
+    ArgoView, ClusterView, Companion, DocumentIndex, Gap, GapReason, GitView, HistoryEnd,
+    Observation, SideChange, TemplateState,
+};
 pub use safe::{MASK, mask_env, mask_text, mask_url, plain};
 pub use template::{Coverage, PodTemplate};
 pub use workload::{

@@ -43,6 +43,12 @@ impl PodTemplate {
         Self(value)
     }
 
+    /// No template at all.
+    #[must_use]
+    pub const fn absent() -> Self {
+        Self(Value::Null)
+    }
+
     /// The template's value.
     #[must_use]
     pub const fn value(&self) -> &Value {

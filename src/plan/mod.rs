@@ -1,4 +1,291 @@
-//! What will be done and what stands in its way: pure functions, no I/O, no clock.
+//! The decision as a value: a plan that can be printed, saved, hashed and
+//! executed, or a refusal that names what blocks it.
+//!
+//! Pure: observation, timeline and request in, plan or refusal out. Nothing is
+//! left to choose at execution.
 
+mod blockers;
+mod build;
 pub mod cron;
+mod document;
+mod later;
+mod message;
+mod provenance;
+mod request;
+mod target;
 pub mod windows;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use build::{Decision, Prepared, build};
+pub use message::{Trailers, commit_message};
+pub use request::{Goal, Only, Request, To, parse_to};
+pub use target::bad_release;
+
+pub use crate::model::Blocker;
+use crate::model::{DocumentIndex, PlanId, SideChange, WorkloadKind};
+use crate::timeline::Grade;
+
+/// The version of the JSON shapes.
+pub const API_VERSION: &str = "unship/v1";
+
+/// One state of a target: what it runs and which commit says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// The image, as written; empty when nothing is known.
+    pub image: String,
+    /// The commit's full id, when Git knows it.
+    pub commit: Option<String>,
+}
+
+/// The state to go back to, and why it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GoodRelease {
+    /// The image.
+    pub image: String,
+    /// The commit.
+    pub commit: Option<String>,
+    /// The grade.
+    pub grade: Grade,
+    /// Why that grade.
+    pub reason: String,
+}
+
+/// A later commit inside the pod template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LaterWork {
+    /// The commit's full id.
+    pub commit: String,
+    /// Its author's name.
+    pub author: String,
+    /// Its subject.
+    pub subject: String,
+    /// The fields of the pod template that it changed.
+    pub fields: Vec<String>,
+    /// Whether the plan takes it back (else it is kept).
+    pub taken_back: bool,
+    /// Whether it only shipped a release (images and what names their tag).
+    pub release: bool,
+}
+
+/// One workload of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Kind.
+    #[schemars(with = "String")]
+    pub kind: WorkloadKind,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// What Git has now.
+    pub from: Release,
+    /// What it will have.
+    pub to: GoodRelease,
+    /// Later commits inside the pod template.
+    pub later_work: Vec<LaterWork>,
+    /// What the bad release changed besides, and that stays as it is.
+    pub left: Vec<SideChange>,
+    /// Newer candidates that were passed over, with the reason.
+    pub skipped: Vec<String>,
+    /// Fields that the plan puts back.
+    pub fields: Vec<String>,
+    /// The file.
+    pub file: String,
+    /// The document in it.
+    pub document: DocumentIndex,
+    /// Line of the document's pod template in the file at the tip.
+    pub line: usize,
+    /// The Application, if Argo CD manages the target.
+    pub application: Option<String>,
+}
+
+/// One way of acting, and whether it can be gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rung {
+    /// `git`, `request`, ...
+    pub route: String,
+    /// `chosen`, `possible` or `closed`.
+    pub verdict: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One file of a planned commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedFile {
+    /// Path from the repository's root.
+    pub path: String,
+    /// Unified diff; environment values are masked.
+    pub diff: String,
+    /// SHA-256 of the file before.
+    pub before: String,
+    /// SHA-256 of the file after.
+    pub after: String,
+}
+
+/// One planned commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedCommit {
+    /// Repository URL, without credentials.
+    pub repository: String,
+    /// Branch.
+    pub branch: String,
+    /// The tip that the plan was made from.
+    pub parent: String,
+    /// The message, without trailers.
+    pub message: String,
+    /// The files.
+    pub files: Vec<PlannedFile>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Save logs, events and objects before anything changes.
+    Capture,
+    /// Write the file in the work tree.
+    Edit,
+    /// Make the commit in the object database.
+    Commit,
+    /// Push it as a plain fast-forward.
+    Push,
+    /// Wait until Argo CD has that content live.
+    Land,
+    /// Wait until the rollout is complete.
+    Rollout,
+    /// Judge the goal on a fresh observation.
+    Verify,
+}
+
+impl Action {
+    /// The step's id, the same in every plan.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Edit => "edit",
+            Self::Commit => "commit",
+            Self::Push => "push",
+            Self::Land => "land",
+            Self::Rollout => "rollout",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Its id.
+    pub id: String,
+    /// What it does.
+    pub action: Action,
+    /// What must hold before it.
+    pub requires: String,
+    /// What holds after it; a step whose `ensures` already holds is done.
+    pub ensures: String,
+    /// How long it may take, in seconds.
+    pub deadline_seconds: i64,
+}
+
+/// A complete decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// `unship/v1`.
+    pub api_version: String,
+    /// `Plan`.
+    pub kind: String,
+    /// Hash of the plan.
+    pub plan_id: PlanIdText,
+    /// Hash of what the plan does, whatever the branch's tip is meanwhile.
+    pub effect_id: String,
+    /// The workloads.
+    pub targets: Vec<Target>,
+    /// The chosen route.
+    pub route: String,
+    /// All routes with their verdicts.
+    pub rungs: Vec<Rung>,
+    /// The commits; empty when Git already has the target state.
+    pub commits: Vec<PlannedCommit>,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What should be known before saying yes.
+    pub warnings: Vec<String>,
+    /// Who agreed.
+    pub approvals: Vec<String>,
+    /// What will be checked at the end.
+    pub goal: Vec<String>,
+    /// What was asked for, so that the plan can be made again.
+    #[schemars(with = "serde_json::Value")]
+    pub request: Request,
+    /// Exit code of the command that printed this.
+    pub exit_code: u8,
+}
+
+/// A plan id in JSON.
+pub type PlanIdText = String;
+
+impl Plan {
+    /// Whether the plan's id fits its content: a plan file that was edited is refused.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        build::plan_id(self) == self.plan_id
+    }
+
+    /// The plan's id.
+    #[must_use]
+    pub fn id(&self) -> PlanId {
+        PlanId(self.plan_id.clone())
+    }
+}
+
+/// Something that is unknown and must be known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unknown {
+    /// A stable word for programs.
+    pub id: String,
+    /// What is unknown.
+    pub message: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why there is no safe plan. A result, not an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// What blocks.
+    pub blockers: Vec<Blocker>,
+    /// What is unknown.
+    pub unknown: Vec<Unknown>,
+}
+
+impl Refusal {
+    /// A refusal for one blocker.
+    #[must_use]
+    pub fn one(blocker: Blocker) -> Self {
+        Self {
+            blockers: vec![blocker],
+            unknown: Vec::new(),
+        }
+    }
+
+    /// Whether nothing blocks.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blockers.is_empty() && self.unknown.is_empty()
+    }
+}

@@ -1,0 +1,197 @@
+//! What was asked for.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CommitId, HistoryId, RolloutRevision, WorkloadRef};
+
+/// Which state to go back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum To {
+    /// The newest release with another image that is proven or likely.
+    Previous,
+    /// A tag, an image or a commit, whichever it turns out to be.
+    Text(String),
+    /// `tag:X`.
+    Tag(String),
+    /// `commit:X`.
+    Commit(String),
+    /// `revision:N`.
+    Revision(RolloutRevision),
+    /// `id:N`.
+    History(HistoryId),
+    /// What was live at a time.
+    Time(Timestamp),
+}
+
+/// What of the target state is put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Only {
+    /// The whole pod template.
+    Template,
+    /// The images and what names their tag: the `version` label, variables.
+    Image,
+    /// Named fields, in the manifest's path form.
+    Fields(Vec<String>),
+}
+
+/// How far a run goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Goal {
+    /// The file in the work tree is edited (`--no-commit`).
+    Edited,
+    /// A commit stands on `unship/<plan id>` (`--no-push`).
+    Committed,
+    /// The branch has the commit (`--wait=false`).
+    Pushed,
+    /// Argo CD has it live (`--no-verify`).
+    Landed,
+    /// And the service is healthy.
+    Verified,
+}
+
+/// Everything a person decides about one rollback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// The workload.
+    pub target: WorkloadRef,
+    /// Where to.
+    pub to: To,
+    /// Act only if this tag, image or commit is what Git or the cluster has.
+    pub from: Option<String>,
+    /// What is put back.
+    pub only: Only,
+    /// Later work inside the template may be taken back too.
+    pub discard_later: bool,
+    /// Accompanying objects to restore as well: kind and name.
+    pub with: Vec<(String, String)>,
+    /// The commit's subject, if not the default.
+    pub message: Option<String>,
+    /// Why, for the commit's body.
+    pub reason: Option<String>,
+    /// Who agreed.
+    pub approval: Option<String>,
+    /// How far.
+    pub goal: Goal,
+    /// A person said yes in advance (`--yes`).
+    pub consent: bool,
+    /// One deadline for landing and rollout together, seconds.
+    pub timeout_seconds: Option<i64>,
+}
+
+impl Request {
+    /// A request with every default.
+    #[must_use]
+    pub const fn new(target: WorkloadRef) -> Self {
+        Self {
+            target,
+            to: To::Previous,
+            from: None,
+            only: Only::Template,
+            discard_later: false,
+            with: Vec::new(),
+            message: None,
+            reason: None,
+            approval: None,
+            goal: Goal::Verified,
+            consent: false,
+            timeout_seconds: None,
+        }
+    }
+
+    /// The same request with its target pinned to a commit, so that planning again
+    /// cannot choose another.
+    #[must_use]
+    pub fn pinned(&self, commit: &CommitId) -> Self {
+        Self {
+            to: To::Commit(commit.as_str().to_owned()),
+            ..self.clone()
+        }
+    }
+}
+
+/// Reads `--to`.
+///
+/// # Errors
+/// A sentence that says what is wrong with the text.
+pub fn parse_to(text: &str, now: Timestamp) -> Result<To, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("--to is empty; give `previous`, a tag, an image, a commit, `revision:N`, `id:N` or a time".to_owned());
+    }
+    let number = |digits: &str, what: &str| {
+        digits
+            .parse::<i64>()
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or_else(|| format!("{what} needs a positive number, not {digits:?}"))
+    };
+    if text == "previous" {
+        return Ok(To::Previous);
+    }
+    if let Some(rest) = text.strip_prefix("tag:") {
+        return Ok(To::Tag(rest.to_owned()));
+    }
+    if let Some(rest) = text.strip_prefix("commit:") {
+        return Ok(To::Commit(rest.to_owned()));
+    }
+    if let Some(rest) = text.strip_prefix("revision:") {
+        return number(rest, "revision:").map(|n| To::Revision(RolloutRevision(n)));
+    }
+    if let Some(rest) = text.strip_prefix("id:") {
+        return number(rest, "id:").map(|n| To::History(HistoryId(n)));
+    }
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(To::Time(time));
+    }
+    if let Some(ago) = text.strip_suffix(" ago") {
+        let span: jiff::Span = ago
+            .trim()
+            .parse()
+            .map_err(|_| format!("{ago:?} is no duration; write it like `2h ago` or `30m ago`"))?;
+        let seconds = span
+            .total((
+                jiff::Unit::Second,
+                jiff::SpanRelativeTo::days_are_24_hours(),
+            ))
+            .map_err(|_| format!("{ago:?} is no duration; write it like `2h ago` or `30m ago`"))?;
+        let duration = jiff::SignedDuration::from_secs_f64(seconds);
+        return now
+            .checked_sub(duration)
+            .map(To::Time)
+            .map_err(|_| format!("{text:?} is too far back"));
+    }
+    Ok(To::Text(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to() {
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        assert_eq!(parse_to("previous", now), Ok(To::Previous));
+        assert_eq!(parse_to("1.2.0", now), Ok(To::Text("1.2.0".into())));
+        assert_eq!(parse_to("tag:abc", now), Ok(To::Tag("abc".into())));
+        assert_eq!(
+            parse_to("revision:3", now),
+            Ok(To::Revision(RolloutRevision(3)))
+        );
+        assert_eq!(
+            parse_to("2h ago", now),
+            Ok(To::Time("2026-01-01T10:00:00Z".parse().unwrap()))
+        );
+        assert_eq!(
+            parse_to("1d ago", now),
+            Ok(To::Time("2025-12-31T12:00:00Z".parse().unwrap()))
+        );
+        for bad in ["", "revision:x", "id:-1", "soon ago"] {
+            assert!(parse_to(bad, now).is_err(), "{bad:?}");
+        }
+    }
+}

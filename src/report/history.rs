@@ -1,0 +1,174 @@
+//! The timeline as a document.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::human::{Style, ago, duration_words, one_line, table};
+use crate::model::Gap;
+use crate::plan::API_VERSION;
+use crate::timeline::{Entry, Grade, Timeline};
+
+/// One release of the timeline.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntryReport {
+    /// The image.
+    pub image: String,
+    /// The commit's full id.
+    pub commit: Option<String>,
+    /// The commit's author.
+    pub author: Option<String>,
+    /// The commit's subject.
+    pub subject: Option<String>,
+    /// Argo CD's history id.
+    pub history_id: Option<i64>,
+    /// The ReplicaSet's revision.
+    pub rollout_revision: Option<i64>,
+    /// When it went live.
+    #[schemars(with = "Option<String>")]
+    pub live_from: Option<Timestamp>,
+    /// What `liveFrom` rests on.
+    pub live_from_source: String,
+    /// When it was replaced.
+    #[schemars(with = "Option<String>")]
+    pub live_to: Option<Timestamp>,
+    /// How long it was current, in seconds.
+    pub served_seconds: Option<i64>,
+    /// Whether it is live now.
+    pub live: bool,
+    /// Whether the branch's tip has it.
+    pub in_git: bool,
+    /// The grade.
+    pub grade: Grade,
+    /// Why.
+    pub reason: String,
+    /// Restarts that were folded into it.
+    pub folded: Vec<String>,
+}
+
+/// The timeline of one target.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryReport {
+    /// `unship/v1`.
+    pub api_version: String,
+    /// `History`.
+    pub kind: String,
+    /// The workload, in words.
+    pub target: String,
+    /// The entries, newest first.
+    pub entries: Vec<HistoryEntryReport>,
+    /// Sources that could not be read.
+    pub gaps: Vec<Gap>,
+    /// Exit code.
+    pub exit_code: u8,
+}
+
+impl HistoryReport {
+    /// Takes it from a timeline.
+    #[must_use]
+    pub fn new(target: &str, timeline: &Timeline, now: Timestamp) -> Self {
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: "History".to_owned(),
+            target: target.to_owned(),
+            entries: timeline
+                .entries
+                .iter()
+                .map(|entry| report(entry, now))
+                .collect(),
+            gaps: timeline.missing.clone(),
+            exit_code: 0,
+        }
+    }
+
+    /// The table for people.
+    #[must_use]
+    pub fn text(&self, style: Style) -> String {
+        let header = [
+            "", "live", "image", "commit", "subject", "argo", "rev", "served", "grade",
+        ];
+        let rows: Vec<Vec<String>> = self.entries.iter().map(|entry| row(entry, style)).collect();
+        let mut text = format!("{}\n", self.target);
+        text.push_str(&table(&header, &rows, style.width));
+        for entry in &self.entries {
+            if !entry.folded.is_empty() {
+                text.push_str(&format!(
+                    "folded into {}: {}\n",
+                    entry.image,
+                    entry.folded.join("; ")
+                ));
+            }
+        }
+        for gap in &self.gaps {
+            text.push_str(&format!("not seen: {}\n", one_line(&gap.to_string(), 300)));
+        }
+        text
+    }
+}
+
+fn report(entry: &Entry, now: Timestamp) -> HistoryEntryReport {
+    HistoryEntryReport {
+        image: entry
+            .image()
+            .map(|image| image.as_str().to_owned())
+            .unwrap_or_default(),
+        commit: entry
+            .commit
+            .as_ref()
+            .map(|commit| commit.id.as_str().to_owned()),
+        author: entry
+            .commit
+            .as_ref()
+            .map(|commit| one_line(&commit.author.name, 80)),
+        subject: entry
+            .commit
+            .as_ref()
+            .map(|commit| one_line(commit.subject(), 200)),
+        history_id: entry.history_id.map(|id| id.0),
+        rollout_revision: entry.rollout_revision.map(|number| number.0),
+        live_from: entry.live_from,
+        live_from_source: entry.live_from_source.to_owned(),
+        live_to: entry.live_to,
+        served_seconds: entry.served_seconds(now),
+        live: entry.is_live,
+        in_git: entry.is_tip,
+        grade: entry.grade,
+        reason: entry.reason.clone(),
+        folded: entry
+            .folded
+            .iter()
+            .map(|note| one_line(note, 160))
+            .collect(),
+    }
+}
+
+fn row(entry: &HistoryEntryReport, style: Style) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let mark = match (entry.live, entry.in_git) {
+        (true, true) => "live, Git",
+        (true, false) => "live",
+        (false, true) => "Git",
+        (false, false) => "",
+    };
+    vec![
+        mark.to_owned(),
+        entry.live_from.map_or_else(dash, |at| ago(at, style.now)),
+        crate::model::ImageRef::new(entry.image.clone()).release(),
+        entry
+            .commit
+            .as_ref()
+            .map_or_else(dash, |id| id.chars().take(7).collect()),
+        entry.subject.as_ref().map_or_else(dash, |subject| {
+            let author = entry.author.as_deref().unwrap_or_default();
+            one_line(&format!("{subject} ({author})"), 60)
+        }),
+        entry.history_id.map_or_else(dash, |id| id.to_string()),
+        entry
+            .rollout_revision
+            .map_or_else(dash, |number| number.to_string()),
+        entry.served_seconds.map_or_else(dash, duration_words),
+        format!("{}: {}", entry.grade.as_str(), one_line(&entry.reason, 80)),
+    ]
+}

@@ -1,0 +1,225 @@
+//! A plan or a refusal for people.
+
+use super::human::{Style, Tint, duration_words, one_line};
+use crate::plan::{Decision, Plan, Refusal, Target};
+
+/// The plan as text: target and why, what is taken back, diff, message, steps.
+#[must_use]
+pub fn plan_text(plan: &Plan, style: Style) -> String {
+    let mut out = String::new();
+    for target in &plan.targets {
+        out.push_str(&target_text(target, style));
+    }
+    if plan.commits.is_empty() {
+        out.push_str("Git already has the target state: no commit is needed\n");
+    }
+    for commit in &plan.commits {
+        let parent: String = commit.parent.chars().take(7).collect();
+        out.push_str(&format!(
+            "\ncommit on {} of {} (parent {parent})\n",
+            commit.branch, commit.repository
+        ));
+        for line in commit.message.lines() {
+            out.push_str(&format!("    {line}\n"));
+        }
+        for file in &commit.files {
+            out.push('\n');
+            out.push_str(&diff_text(&file.diff));
+        }
+    }
+    out.push_str("\nsteps\n");
+    for step in &plan.steps {
+        out.push_str(&format!(
+            "  {:<8} {} (at most {})\n",
+            step.id,
+            step.ensures,
+            duration_words(step.deadline_seconds)
+        ));
+    }
+    out.push_str("\nchecked at the end\n");
+    for goal in &plan.goal {
+        out.push_str(&format!("  {goal}\n"));
+    }
+    if !plan.warnings.is_empty() {
+        out.push('\n');
+    }
+    for warning in &plan.warnings {
+        out.push_str(&format!(
+            "{} {}\n",
+            Tint::Warn.paint("warning:"),
+            one_line(warning, 400)
+        ));
+    }
+    let rungs: Vec<String> = plan
+        .rungs
+        .iter()
+        .map(|rung| format!("{} ({})", rung.route, rung.verdict))
+        .collect();
+    out.push_str(&format!(
+        "route {}; rungs: {}; plan {}\n",
+        plan.route,
+        rungs.join(", "),
+        plan.plan_id
+    ));
+    out
+}
+
+fn target_text(target: &Target, _style: Style) -> String {
+    let short = |commit: &Option<String>| {
+        commit
+            .as_ref()
+            .map_or_else(|| "not in Git".to_owned(), |c| c.chars().take(7).collect())
+    };
+    let mut out = format!(
+        "{} {}/{} in namespace {}\n",
+        Tint::Bold.paint("roll back"),
+        target.kind.as_str().to_lowercase(),
+        target.name,
+        target.namespace
+    );
+    out.push_str(&format!(
+        "  from  {} ({})\n",
+        target.from.image,
+        short(&target.from.commit)
+    ));
+    out.push_str(&format!(
+        "  to    {} ({}), {}: {}\n",
+        target.to.image,
+        short(&target.to.commit),
+        target.to.grade.as_str(),
+        one_line(&target.to.reason, 160)
+    ));
+    out.push_str(&format!("  in    {}:{}", target.file, target.line));
+    if let Some(application) = &target.application {
+        out.push_str(&format!(", Application {application}"));
+    }
+    out.push('\n');
+    for skipped in &target.skipped {
+        out.push_str(&format!("  passed over  {}\n", one_line(skipped, 200)));
+    }
+    let work: Vec<_> = target
+        .later_work
+        .iter()
+        .filter(|w| w.taken_back && !w.release)
+        .collect();
+    if !work.is_empty() {
+        out.push_str(&format!(
+            "  {}\n",
+            Tint::Warn.paint("later work that this takes back:")
+        ));
+    }
+    for item in work {
+        out.push_str(&work_line(item));
+    }
+    let kept: Vec<_> = target.later_work.iter().filter(|w| !w.taken_back).collect();
+    if !kept.is_empty() {
+        out.push_str("  later work that stays:\n");
+    }
+    for item in kept {
+        out.push_str(&work_line(item));
+    }
+    for change in &target.left {
+        let commit: String = change.commit.chars().take(7).collect();
+        out.push_str(&format!(
+            "  left as it is: {} (also changed by {commit})\n",
+            one_line(&change.place, 200)
+        ));
+    }
+    out
+}
+
+fn work_line(work: &crate::plan::LaterWork) -> String {
+    let commit: String = work.commit.chars().take(7).collect();
+    format!(
+        "    {commit} {} ({}): {}\n",
+        one_line(&work.subject, 72),
+        one_line(&work.author, 40),
+        one_line(&work.fields.join(", "), 200)
+    )
+}
+
+fn diff_text(diff: &str) -> String {
+    let mut out = String::new();
+    for line in diff.lines() {
+        let safe = crate::model::plain(line);
+        let painted = match safe.as_bytes().first() {
+            Some(b'+') => Tint::Good.paint(&safe),
+            Some(b'-') => Tint::Bad.paint(&safe),
+            Some(b'@') => Tint::Dim.paint(&safe),
+            _ => safe,
+        };
+        out.push_str(&painted);
+        out.push('\n');
+    }
+    out
+}
+
+/// A refusal as text. `what` is what was asked, e.g. `roll back deployment/zai-proxy`.
+#[must_use]
+pub fn refusal_text(what: &str, refusal: &Refusal) -> String {
+    let mut out = format!("{} no safe plan to {what}\n", Tint::Bad.paint("error:"));
+    for blocker in &refusal.blockers {
+        out.push_str(&format!("  blocked: {}\n", one_line(&blocker.message, 600)));
+    }
+    for unknown in &refusal.unknown {
+        out.push_str(&format!(
+            "  unknown: {}: {}\n",
+            one_line(&unknown.message, 300),
+            one_line(&unknown.reason, 400)
+        ));
+    }
+    let mut hints: Vec<&str> = Vec::new();
+    for blocker in &refusal.blockers {
+        if !blocker.hint.is_empty() && !hints.contains(&blocker.hint.as_str()) {
+            hints.push(&blocker.hint);
+        }
+    }
+    for hint in hints {
+        out.push_str(&format!(
+            "{} {}\n",
+            Tint::Dim.paint("hint:"),
+            one_line(hint, 400)
+        ));
+    }
+    out
+}
+
+/// The whole decision as text.
+#[must_use]
+pub fn decision_text(what: &str, decision: &Decision, style: Style) -> String {
+    match decision {
+        Decision::Plan(prepared) => plan_text(&prepared.plan, style),
+        Decision::Refused(refusal) => refusal_text(what, refusal),
+        Decision::NotNeeded(reason) => format!("{reason}\n"),
+    }
+}
+
+/// The plan as Markdown.
+#[must_use]
+pub fn plan_markdown(plan: &Plan) -> String {
+    let mut out = String::new();
+    for target in &plan.targets {
+        out.push_str(&format!(
+            "## Roll back {}/{} in {}\n\n| | image | commit |\n|---|---|---|\n| from | `{}` | `{}` |\n| to | `{}` | `{}` |\n\nGrade: {} ({}).\n",
+            target.kind.as_str().to_lowercase(),
+            target.name,
+            target.namespace,
+            target.from.image,
+            target.from.commit.as_deref().unwrap_or("not in Git"),
+            target.to.image,
+            target.to.commit.as_deref().unwrap_or("not in Git"),
+            target.to.grade.as_str(),
+            one_line(&target.to.reason, 200)
+        ));
+    }
+    for file in plan.commits.iter().flat_map(|commit| &commit.files) {
+        out.push_str(&format!(
+            "\n```diff\n{}```\n",
+            crate::model::plain(&file.diff)
+        ));
+    }
+    for warning in &plan.warnings {
+        out.push_str(&format!("\n> warning: {}\n", one_line(warning, 400)));
+    }
+    out
+}

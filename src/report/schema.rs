@@ -1,0 +1,27 @@
+//! JSON Schemas of the documents.
+
+use serde_json::Value;
+
+use super::{AccessReport, ErrorReport, HistoryReport, RefusalReport, RunReport, StatusReport};
+use crate::plan::Plan;
+
+/// The kinds that have a schema.
+pub const KINDS: [&str; 7] = [
+    "Plan", "Refusal", "Run", "Status", "History", "Access", "Error",
+];
+
+/// The JSON Schema of a kind.
+#[must_use]
+pub fn schema(kind: &str) -> Option<Value> {
+    let schema = match kind {
+        "Plan" => schemars::schema_for!(Plan),
+        "Refusal" => schemars::schema_for!(RefusalReport),
+        "Run" => schemars::schema_for!(RunReport),
+        "Status" => schemars::schema_for!(StatusReport),
+        "History" => schemars::schema_for!(HistoryReport),
+        "Access" => schemars::schema_for!(AccessReport),
+        "Error" => schemars::schema_for!(ErrorReport),
+        _ => return None,
+    };
+    Some(schema.to_value())
+}
