@@ -1,2 +1,7 @@
 //! The `unship` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(unship::cli::main(std::env::args_os()).code())
+}

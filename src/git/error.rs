@@ -16,6 +16,9 @@ pub enum GitError {
         /// What was looked for.
         program: String,
     },
+    /// The work was cut short.
+    #[error("the work on the repository was cut short: try again")]
+    Interrupted,
     /// The `git` program is too old.
     #[error("git {found} is too old: install git 2.34 or later")]
     ProgramTooOld {

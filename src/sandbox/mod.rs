@@ -29,9 +29,6 @@ mod server;
 mod store;
 mod world;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -1,0 +1,158 @@
+//! The command line: the only room that prints or reads the environment. One file a
+//! subcommand.
+
+mod access;
+mod args;
+mod config_cmd;
+mod context;
+mod demo;
+mod failure;
+mod history;
+mod plan;
+mod rollback;
+mod runs;
+mod status;
+mod ui;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::exit::{ExitStatus, TABLE};
+use args::Global;
+use failure::Failure;
+use ui::Ui;
+
+/// Roll back what is running, through Git, with evidence at each step
+#[derive(Debug, Parser)]
+#[command(name = "unship", version, after_help = TABLE, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole story against the built-in sandbox: a bad release, the refusals, the rollback, the proof
+    Demo(demo::Args),
+    /// What this identity may do, and the route that would be taken
+    Access(access::Args),
+    /// What serves, what runs, who ships it, what stands in the way
+    Status(status::Args),
+    /// What shipped, when it was live, how well it served
+    History(history::Args),
+    /// Show what a rollback would do, without doing it
+    Plan(plan::Args),
+    /// Plan, ask, roll back through Git, wait, verify
+    Rollback(Box<rollback::Args>),
+    /// Execute a saved plan if its effect is still the same
+    Apply(rollback::ApplyArgs),
+    /// List the runs in the journal
+    Runs(runs::ListArgs),
+    /// Show one run
+    Show(runs::RunArgs),
+    /// Go on with a run that was cut off
+    Continue(runs::ContinueArgs),
+    /// Give a run up; nothing is undone
+    Abandon(runs::RunArgs),
+    /// Check the configuration, or print its JSON Schema
+    Config(config_cmd::Args),
+    /// Print a completion script
+    Completions(config_cmd::CompletionArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// Parses, runs, and tells how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let plugin = arguments.first().is_some_and(|own| {
+        std::path::Path::new(own)
+            .file_name()
+            .is_some_and(|name| name == "kubectl-unship")
+    });
+    let mut command = Cli::command();
+    if plugin {
+        command = command.bin_name("kubectl unship");
+    }
+    let cli = match command
+        .try_get_matches_from(arguments)
+        .and_then(|m| Cli::from_arg_matches(&m))
+    {
+        Ok(cli) => cli,
+        Err(error) => {
+            let status = if error.use_stderr() {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Success
+            };
+            let _ = error.print();
+            return status;
+        }
+    };
+    // Two TLS providers in one process panic unless one is chosen; this is the only one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    log(cli.global.verbose);
+    let ui = Ui::new(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            ui.failure(&Failure::error(format!(
+                "the runtime could not start: {error}"
+            )));
+            return ExitStatus::Error;
+        }
+    };
+    let outcome = runtime.block_on(dispatch(cli, ui));
+    runtime.shutdown_background();
+    match outcome {
+        Ok(status) => status,
+        Err(failure) => {
+            ui.failure(&failure);
+            failure.status
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Demo(args) => demo::run(&args, ui).await,
+        Command::Access(args) => access::run(global, &args, ui).await,
+        Command::Status(args) => status::run(global, &args, ui).await,
+        Command::History(args) => history::run(global, &args, ui).await,
+        Command::Plan(args) => plan::run(global, &args, ui).await,
+        Command::Rollback(args) => rollback::run(global, &args, ui).await,
+        Command::Apply(args) => rollback::apply(global, &args, ui).await,
+        Command::Runs(args) => runs::list(&args, ui),
+        Command::Show(args) => runs::show(&args, ui),
+        Command::Continue(args) => runs::go_on(global, &args, ui).await,
+        Command::Abandon(args) => runs::abandon(&args, ui),
+        Command::Config(args) => config_cmd::run(global, &args, ui),
+        Command::Completions(args) => Ok(config_cmd::completions(&args, &mut Cli::command())),
+        Command::Man => Ok(config_cmd::man(Cli::command())),
+    }
+}
+
+/// Logging to standard error: `-v`, or `UNSHIP_LOG` with tracing's own syntax.
+fn log(verbose: u8) {
+    use std::io::IsTerminal as _;
+    let level = match verbose {
+        0 => "off",
+        1 => "unship=info",
+        _ => "unship=debug,kube=debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("UNSHIP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
+}

@@ -1,0 +1,98 @@
+//! Configuration: the user's own file and `--config`. Everything has a default that
+//! works without any file.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {message}")]
+pub struct Error {
+    /// The file.
+    pub file: String,
+    /// What is wrong, with line and column where they are known.
+    pub message: String,
+}
+
+/// The configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// Clones to use, by repository URL.
+    pub repositories: BTreeMap<String, String>,
+    /// How Argo CD is reached.
+    pub argocd: ArgocdConfig,
+    /// Limit of every single read, e.g. `10s`.
+    pub request_timeout: Option<String>,
+    /// Commit identity where git has none.
+    pub identity: Option<IdentityConfig>,
+}
+
+/// How Argo CD is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ArgocdConfig {
+    /// A read-only HTTP proxy of Argo CD's API that needs no token of ours.
+    pub read_only_url: Option<String>,
+}
+
+/// A commit identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IdentityConfig {
+    /// Name.
+    pub name: String,
+    /// E-mail address.
+    pub email: String,
+}
+
+impl Config {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// When it is no YAML, or has an unknown key; the message says where.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
+        if text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        {
+            return Ok(Self::default());
+        }
+        serde_yaml::from_str(text).map_err(|error| Error {
+            file: file.to_owned(),
+            message: error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        })
+    }
+
+    /// This configuration with another one over it.
+    #[must_use]
+    pub fn overlaid(mut self, over: Self) -> Self {
+        self.repositories.extend(over.repositories);
+        if over.argocd.read_only_url.is_some() {
+            self.argocd = over.argocd;
+        }
+        self.request_timeout = over.request_timeout.or(self.request_timeout);
+        self.identity = over.identity.or(self.identity);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_and_unknown() {
+        assert_eq!(Config::parse("c", "# nothing\n"), Ok(Config::default()));
+        let error = Config::parse("c", "requestTimeut: 5s\n").unwrap_err();
+        assert!(error.to_string().contains("requestTimeut"), "{error}");
+        assert!(error.to_string().contains("requestTimeout"), "{error}");
+    }
+}

@@ -1,0 +1,221 @@
+//! Waiting until Argo CD has the content live, and until the rollout is complete.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::run::Run;
+use super::{Event, Pace};
+use crate::git::RepositoryPath;
+use crate::model::{Application, CommitId, PodTemplate, Verdict, Workload};
+use crate::verify::{Landing, Relation, judge_landing};
+
+/// How a wait ended.
+#[derive(Debug)]
+pub(super) enum Waited {
+    /// It holds.
+    Holds(String),
+    /// It will not hold by itself.
+    Fails(String),
+    /// The deadline passed; the text says what was still being waited for.
+    Deadline(String),
+    /// A person stopped it.
+    Stopped,
+}
+
+/// What landing is judged against.
+#[derive(Debug, Clone)]
+pub(super) struct Aim {
+    /// The run's own commit, when it made one.
+    pub commit: Option<CommitId>,
+    /// The template that should be live.
+    pub template: PodTemplate,
+    /// The template that Git had before.
+    pub before: PodTemplate,
+}
+
+/// Relations of compared commits to ours: each commit is looked up once.
+#[derive(Default)]
+struct Relations {
+    known: BTreeMap<String, Relation>,
+    fetched: Option<Instant>,
+}
+
+/// One blocking refresh may take this long; the controller may be busy.
+const REFRESH_LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits for landing.
+pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Waited {
+    let began = Instant::now();
+    let mut pace = Pace::new(Duration::from_millis(60), Duration::from_secs(2));
+    let mut relations = Relations::default();
+    let mut shown = String::new();
+    let mut refresh = true;
+    loop {
+        let look = run.look_for_landing(refresh);
+        let (application, workload) = tokio::select! {
+            biased;
+            () = stopped(run.stop()) => return Waited::Stopped,
+            both = tokio::time::timeout(deadline.saturating_sub(began.elapsed()), look) => match both {
+                Ok(both) => both,
+                Err(_) => return Waited::Deadline(shown),
+            },
+        };
+        let relation = match &application {
+            Some(app) => relations.of(run, app, aim).await,
+            None => Relation::Unknown,
+        };
+        refresh = relation != Relation::HasContent;
+        let landing = judge_landing(
+            application.as_ref(),
+            relation,
+            &run.target().object(),
+            workload.as_ref(),
+            (&aim.template, &aim.before),
+        );
+        match landing.verdict {
+            Verdict::Holds => {
+                run.landing = Some(landing.clone());
+                return Waited::Holds(landing.evidence);
+            }
+            Verdict::Fails => return Waited::Fails(landing.evidence),
+            Verdict::Unknown => show(run, "land", &landing, &mut shown),
+        }
+        if began.elapsed() >= deadline {
+            return Waited::Deadline(shown);
+        }
+        tokio::select! {
+            () = stopped(run.stop()) => return Waited::Stopped,
+            () = pace.wait() => {}
+        }
+    }
+}
+
+fn show(run: &Run, step: &str, landing: &Landing, shown: &mut String) {
+    if *shown != landing.evidence {
+        shown.clone_from(&landing.evidence);
+        run.emit(Event::Waiting {
+            step: step.to_owned(),
+            what: landing.evidence.clone(),
+        });
+    }
+}
+
+/// Ends when a person wants to stop.
+pub(super) async fn stopped(mut stop: tokio::sync::watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody can ask any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Relations {
+    async fn of(&mut self, run: &Run, app: &Application, aim: &Aim) -> Relation {
+        let Some(text) = app.compared_commits.get(run.source()) else {
+            return Relation::Unknown;
+        };
+        if let Some(known) = self.known.get(text) {
+            return *known;
+        }
+        let (Ok(compared), Some(repository)) = (CommitId::parse(text), run.repository()) else {
+            return Relation::Unknown;
+        };
+        let mut relation = relation(run, repository, compared.clone(), aim).await;
+        let may_fetch = self
+            .fetched
+            .is_none_or(|at| at.elapsed() > Duration::from_secs(2));
+        if relation == Relation::Unknown && may_fetch {
+            self.fetched = Some(Instant::now());
+            if run.fetch().await.is_ok() {
+                relation = self::relation(run, repository, compared, aim).await;
+            }
+        }
+        if relation != Relation::Unknown {
+            self.known.insert(text.clone(), relation);
+        }
+        relation
+    }
+}
+
+async fn relation(
+    run: &Run,
+    repository: &RepositoryPath,
+    compared: CommitId,
+    aim: &Aim,
+) -> Relation {
+    let (repository, aim) = (repository.clone(), aim.clone());
+    let (file, target) = (run.file().to_owned(), run.target().clone());
+    let found = tokio::task::spawn_blocking(move || {
+        let repository = repository.open().ok()?;
+        repository.commit(&compared).ok()?;
+        if let Some(own) = &aim.commit
+            && !repository.is_ancestor(own, &compared).ok()?
+        {
+            return Some(Relation::Older);
+        }
+        let blob = repository.blob_at(&compared, &file).ok()??;
+        let text = String::from_utf8_lossy(&blob.bytes);
+        let (template, _) = crate::observe::template_of(&text, &target)?;
+        Some(match (template == aim.template, &aim.commit) {
+            (true, _) => Relation::HasContent,
+            (false, Some(_)) => Relation::Superseded,
+            (false, None) => Relation::Older,
+        })
+    })
+    .await;
+    found.ok().flatten().unwrap_or(Relation::Unknown)
+}
+
+/// Waits until the rollout is complete or Kubernetes gives up on it.
+pub(super) async fn rollout(run: &mut Run, deadline: Duration) -> Waited {
+    let began = Instant::now();
+    let mut pace = Pace::new(Duration::from_millis(60), Duration::from_secs(2));
+    let mut shown = String::new();
+    loop {
+        let workload = tokio::select! {
+            biased;
+            () = stopped(run.stop()) => return Waited::Stopped,
+            workload = run.workload() => workload,
+        };
+        let what = match &workload {
+            Some(workload) if workload.rollout_complete() => {
+                return Waited::Holds(counts(workload));
+            }
+            Some(workload) if workload.progress_deadline_exceeded() => {
+                return Waited::Fails(format!(
+                    "Kubernetes gave up on the rollout (ProgressDeadlineExceeded): {}; the old pods were kept",
+                    counts(workload)
+                ));
+            }
+            Some(workload) => counts(workload),
+            None => "the workload to be readable".to_owned(),
+        };
+        if what != shown {
+            run.emit(Event::Waiting {
+                step: "rollout".to_owned(),
+                what: what.clone(),
+            });
+            shown = what;
+        }
+        if began.elapsed() >= deadline {
+            return Waited::Deadline(shown);
+        }
+        tokio::select! {
+            () = stopped(run.stop()) => return Waited::Stopped,
+            () = pace.wait() => {}
+        }
+    }
+}
+
+fn counts(workload: &Workload) -> String {
+    let rollout = &workload.rollout;
+    format!(
+        "{} of {} updated, {} available, {} pods in all",
+        rollout.updated, workload.replicas, rollout.available, rollout.replicas
+    )
+}
+
+impl Run {
+    async fn look_for_landing(&self, refresh: bool) -> (Option<Application>, Option<Workload>) {
+        tokio::join!(self.application(refresh, REFRESH_LIMIT), self.workload())
+    }
+}

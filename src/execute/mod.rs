@@ -1,0 +1,133 @@
+//! The one loop over steps. Every step is journaled before it acts, so that a run
+//! can be killed anywhere and `unship continue` reaches the same end.
+
+mod capture;
+pub mod journal;
+mod land;
+mod push;
+mod request;
+mod run;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::model::Identity;
+use crate::observe::{Clients, Scope};
+
+pub use run::{Fresh, resume, start};
+
+/// What can go wrong while executing, besides what a report tells.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal refused; nothing was done after it.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// Git refused.
+    #[error(transparent)]
+    Git(#[from] crate::git::GitError),
+    /// The target could not be looked at again.
+    #[error(transparent)]
+    Observe(#[from] crate::observe::Error),
+}
+
+/// What happens, for whoever shows it.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A step begins.
+    Started {
+        /// The step.
+        step: String,
+        /// What it is to reach.
+        ensures: String,
+        /// Its deadline.
+        deadline_seconds: i64,
+    },
+    /// A step waits.
+    Waiting {
+        /// The step.
+        step: String,
+        /// What for.
+        what: String,
+    },
+    /// A step ended.
+    Finished {
+        /// The step.
+        step: String,
+        /// What it came to.
+        evidence: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// Something worth a line.
+    Note(String),
+}
+
+/// A hook for tests: called after every record and after every external effect with
+/// a name; it may end the process there.
+pub type CrashPoint = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What a run works with.
+#[derive(Clone)]
+pub struct Setup {
+    /// The connections.
+    pub clients: Clients,
+    /// What to look at.
+    pub scope: Scope,
+    /// Where journals are kept.
+    pub state: PathBuf,
+    /// Who authors the commit.
+    pub author: Identity,
+    /// Who commits it.
+    pub committer: Identity,
+    /// Becomes true when a person wants it to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Shows events.
+    pub events: Arc<dyn Fn(Event) + Send + Sync>,
+    /// Ends the process in tests.
+    pub crash: CrashPoint,
+    /// The clock.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Commits that earlier runs verified.
+    pub verified: Vec<String>,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("scope", &self.scope)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits that grow: quick at first, since most waits are short, then slower.
+#[derive(Debug)]
+struct Pace {
+    next: Duration,
+    most: Duration,
+}
+
+impl Pace {
+    const fn new(first: Duration, most: Duration) -> Self {
+        Self { next: first, most }
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 3 / 2).min(self.most);
+    }
+}
+
+/// A random share of a duration, so that runs that lost the same race do not meet again.
+fn jitter(most: Duration) -> Duration {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let noise = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
+    let share = u32::try_from(noise % 1000).unwrap_or(0);
+    most * share / 1000
+}

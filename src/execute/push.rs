@@ -1,0 +1,469 @@
+//! The commit and the push: never forced, planned again when the race is lost.
+
+use std::time::{Duration, Instant};
+
+use super::capture::capture;
+use super::journal::Record;
+use super::run::{End, Run};
+use super::{Error, Event, jitter, request};
+use crate::git::{CommitRequest, FastForward, GitError, PushOutcome, SignMode, Stamp};
+use crate::model::{CommitId, mask_text};
+use crate::observe::observe;
+use crate::plan::{Action, Decision, Goal, Trailers, build, commit_message};
+use crate::report::{CommitReport, RunState};
+use crate::timeline::Timeline;
+
+/// What the Git part came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The branch has the content; the commit is ours unless somebody was quicker.
+    Pushed(Option<CommitId>),
+    /// The run ends here.
+    End(End),
+}
+
+/// One attempt's outcome.
+enum Attempt {
+    Done(CommitId),
+    Again(String),
+    End(End),
+}
+
+/// Captures evidence, commits and pushes, planning again as long as the branch moves.
+pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
+    match run.head.request.goal {
+        Goal::Edited => return edit(run).await,
+        Goal::Committed => return commit_only(run).await,
+        Goal::Pushed | Goal::Landed | Goal::Verified => {}
+    }
+    let evidence = start_capture(run)?;
+    let deadline = step_deadline(run, Action::Push);
+    let began = Instant::now();
+    let mut round: u32 = 0;
+    let mut evidence = Some(evidence);
+    loop {
+        if *run.stop().borrow() {
+            return Ok(Outcome::End(End::stopped("commit")));
+        }
+        let commit = commit(run).await?;
+        if let Some((capture, began)) = evidence.take() {
+            end_capture(run, capture, began).await?;
+        }
+        match attempt(run, &commit).await? {
+            Attempt::Done(commit) => return Ok(Outcome::Pushed(Some(commit))),
+            Attempt::End(end) => return Ok(Outcome::End(end)),
+            Attempt::Again(reason) => {
+                if began.elapsed() >= deadline {
+                    let text = format!(
+                        "the branch kept moving for {} s ({reason})",
+                        deadline.as_secs()
+                    );
+                    return Ok(Outcome::End(End::new(RunState::Stopped, 4, text)));
+                }
+                round += 1;
+                run.emit(Event::Note(format!(
+                    "the branch moved ({reason}): planning again"
+                )));
+                // The first retry is at once: most races have one rival.
+                let most =
+                    Duration::from_millis(150).saturating_mul(round.min(8) - u32::from(round == 1));
+                tokio::time::sleep(jitter(most)).await;
+                if let Some(outcome) = plan_again(run).await? {
+                    return Ok(outcome);
+                }
+            }
+        }
+    }
+}
+
+fn step_deadline(run: &Run, action: Action) -> Duration {
+    let step = run
+        .prepared
+        .plan
+        .steps
+        .iter()
+        .find(|step| step.action == action);
+    Duration::from_secs(
+        step.and_then(|s| u64::try_from(s.deadline_seconds).ok())
+            .unwrap_or(120),
+    )
+}
+
+type Capture = tokio::task::JoinHandle<super::capture::Captured>;
+
+fn start_capture(run: &mut Run) -> Result<(Capture, Instant), Error> {
+    run.begin("capture", "logs, events and objects are saved", 5)?;
+    let folder = run.journal.directory().join("evidence");
+    let (clients, observation) = (run.setup.clients.clone(), run.sight.observation.clone());
+    let began = Instant::now();
+    let task = tokio::spawn(async move { capture(&clients, &observation, folder).await });
+    Ok((task, began))
+}
+
+async fn end_capture(run: &mut Run, capture: Capture, began: Instant) -> Result<(), Error> {
+    let captured = capture.await.unwrap_or_default();
+    (run.setup.crash)("captured");
+    for missing in &captured.missing {
+        run.report
+            .notes
+            .push(format!("evidence misses {}", mask_text(missing)));
+    }
+    run.close(
+        "capture",
+        began,
+        "done",
+        &format!("{} files", captured.files),
+    )
+}
+
+/// The step `edit`: the file in the work tree, nothing else.
+async fn edit(run: &mut Run) -> Result<Outcome, Error> {
+    run.begin("edit", "the file has the target content", 10)?;
+    let began = Instant::now();
+    let Some(path) = run.repository().cloned() else {
+        return Err(GitError::Interrupted.into());
+    };
+    let files = run.prepared.files.clone();
+    let written = tokio::task::spawn_blocking(move || {
+        let repository = path.open()?;
+        for file in &files {
+            repository.write_work_tree_file(
+                &file.path,
+                file.before.as_bytes(),
+                file.after.as_bytes(),
+            )?;
+        }
+        Ok::<_, GitError>(())
+    })
+    .await
+    .map_err(|_| GitError::Interrupted)?;
+    written?;
+    run.close("edit", began, "done", "")?;
+    Ok(Outcome::End(End::new(
+        RunState::Succeeded,
+        0,
+        "the file in the work tree is edited; nothing was committed",
+    )))
+}
+
+/// The commit on `unship/<plan id>`, nothing pushed.
+async fn commit_only(run: &mut Run) -> Result<Outcome, Error> {
+    let commit = commit(run).await?;
+    let Some(path) = run.repository().cloned() else {
+        return Err(GitError::Interrupted.into());
+    };
+    let branch = side_branch(run);
+    let (name, id) = (branch.clone(), commit.clone());
+    tokio::task::spawn_blocking(move || path.open()?.create_branch_ref(&name, &id))
+        .await
+        .map_err(|_| GitError::Interrupted)??;
+    run.report.commits = vec![CommitReport {
+        id: commit.as_str().to_owned(),
+        branch: branch.clone(),
+        pushed: false,
+    }];
+    let git = run.sight.observation.git.as_ref();
+    if let Some(git) = git {
+        run.report.next.push(format!(
+            "git push {} {branch}:refs/heads/{}",
+            git.remote, git.branch
+        ));
+    }
+    Ok(Outcome::End(End::new(
+        RunState::Succeeded,
+        0,
+        format!("the commit is on {branch}; nothing was pushed"),
+    )))
+}
+
+fn side_branch(run: &Run) -> String {
+    format!("unship/{}", run.prepared.plan.plan_id)
+}
+
+/// Builds the commit in the object database. Author date and committer date are the
+/// run's beginning, so that an unsigned commit that is made again has the same id.
+async fn commit(run: &mut Run) -> Result<CommitId, Error> {
+    let step = run
+        .prepared
+        .plan
+        .steps
+        .iter()
+        .find(|step| step.action == Action::Commit)
+        .cloned();
+    run.begin(
+        "commit",
+        step.as_ref().map_or("", |s| s.ensures.as_str()),
+        10,
+    )?;
+    let began = Instant::now();
+    let plan = &run.prepared.plan;
+    let (Some(planned), Some(git), Some(path)) = (
+        plan.commits.first(),
+        run.sight.observation.git.as_ref(),
+        run.repository().cloned(),
+    ) else {
+        return Err(GitError::Interrupted.into());
+    };
+    let message = commit_message(
+        &planned.message,
+        &Trailers {
+            plan,
+            run: &run.head.run_id,
+        },
+    );
+    let request = CommitRequest {
+        parent: git.tip.clone(),
+        files: run
+            .prepared
+            .files
+            .iter()
+            .map(|f| (f.path.clone(), f.after.clone().into_bytes()))
+            .collect(),
+        message,
+        author: Stamp {
+            identity: run.setup.author.clone(),
+            time: run.head.began,
+        },
+        committer: Stamp {
+            identity: run.setup.committer.clone(),
+            time: run.head.began,
+        },
+        sign: SignMode::AsConfigured,
+    };
+    let parent = git.tip.as_str().to_owned();
+    let commit = tokio::task::spawn_blocking(move || path.open()?.write_commit(&request))
+        .await
+        .map_err(|_| GitError::Interrupted)??;
+    (run.setup.crash)("made commit");
+    let at = run.now();
+    run.record(&Record::Committed {
+        commit: commit.as_str().to_owned(),
+        parent,
+        at,
+    })?;
+    run.close("commit", began, "done", commit.short())?;
+    Ok(commit)
+}
+
+async fn attempt(run: &mut Run, commit: &CommitId) -> Result<Attempt, Error> {
+    let Some(git) = run.sight.observation.git.as_ref() else {
+        return Err(GitError::Interrupted.into());
+    };
+    let (remote, branch) = (git.remote.clone(), git.branch.clone());
+    let Some(path) = run.repository().cloned() else {
+        return Err(GitError::Interrupted.into());
+    };
+    run.begin("push", "the branch contains this run's commit", 120)?;
+    let began = Instant::now();
+    let outcome = path.push(&remote, commit, &branch).await?;
+    (run.setup.crash)("pushed");
+    match outcome {
+        PushOutcome::Pushed { .. } | PushOutcome::UpToDate => {
+            let at = run.now();
+            let id = commit.as_str().to_owned();
+            run.record(&Record::Pushed {
+                commit: id.clone(),
+                branch: branch.clone(),
+                at,
+            })?;
+            run.report.commits = vec![CommitReport {
+                id,
+                branch: branch.clone(),
+                pushed: true,
+            }];
+            run.close(
+                "push",
+                began,
+                "done",
+                &format!("{} on {branch}", commit.short()),
+            )?;
+            follow_checkout(run, &remote, &branch, commit).await;
+            Ok(Attempt::Done(commit.clone()))
+        }
+        PushOutcome::Rejected { reason } => Ok(Attempt::Again(reason)),
+        PushOutcome::Refused { reason, text, url } => {
+            run.close("push", began, "failed", &reason)?;
+            let refused = request::Refused { reason, text, url };
+            Ok(Attempt::End(
+                request::hand_over(run, commit, refused).await?,
+            ))
+        }
+        PushOutcome::AuthFailed { text } | PushOutcome::RepositoryNotFound { text } => {
+            run.close(
+                "push",
+                began,
+                "failed",
+                "the remote does not let this identity push",
+            )?;
+            let refused = request::Refused {
+                reason: "the remote does not let this identity push".to_owned(),
+                text,
+                url: None,
+            };
+            Ok(Attempt::End(
+                request::hand_over(run, commit, refused).await?,
+            ))
+        }
+        PushOutcome::Unreachable { text } => {
+            run.close("push", began, "stopped", "the remote could not be reached")?;
+            Ok(Attempt::End(End::new(
+                RunState::Stopped,
+                4,
+                format!("the remote could not be reached: {text}"),
+            )))
+        }
+        PushOutcome::TimedOut { seconds } => {
+            run.close("push", began, "stopped", "no answer in time")?;
+            Ok(Attempt::End(End::new(
+                RunState::Stopped,
+                4,
+                format!("no answer from the remote within {seconds} s"),
+            )))
+        }
+        PushOutcome::HookDeclinedLocally { text } => {
+            run.close("push", began, "failed", "your pre-push hook said no")?;
+            Ok(Attempt::End(End::new(
+                RunState::Refused,
+                3,
+                format!("your pre-push hook said no: {text}"),
+            )))
+        }
+    }
+}
+
+/// Brings a clean checkout on that branch along; else leaves it alone and says so.
+async fn follow_checkout(run: &mut Run, remote: &str, branch: &str, commit: &CommitId) {
+    let Some(path) = run.repository().cloned() else {
+        return;
+    };
+    if path.is_cached_clone() {
+        return;
+    }
+    let (remote, name, id) = (remote.to_owned(), branch.to_owned(), commit.clone());
+    let file = run.file().to_owned();
+    let bad: Vec<u8> = run
+        .prepared
+        .files
+        .iter()
+        .find(|f| f.path == file)
+        .map(|f| f.before.clone().into_bytes())
+        .unwrap_or_default();
+    let done = tokio::task::spawn_blocking(move || {
+        let repository = path.open()?;
+        let moved = repository.fast_forward_checkout(&remote, &name, &id)?;
+        let own = repository.work_tree_file(&file).unwrap_or(None);
+        Ok::<_, GitError>((moved, own.as_deref() == Some(&bad), file))
+    })
+    .await;
+    let Ok(Ok((moved, still_bad, file))) = done else {
+        run.report
+            .notes
+            .push("your checkout was left alone: its state could not be read".to_owned());
+        return;
+    };
+    let why = match moved {
+        FastForward::Done => {
+            run.report
+                .notes
+                .push("your clean checkout was fast-forwarded".to_owned());
+            return;
+        }
+        FastForward::AlreadyThere | FastForward::Bare => return,
+        FastForward::NotOnBranch {
+            branch: Some(other),
+        } => format!("it is on {other}"),
+        FastForward::NotOnBranch { branch: None } => "its HEAD is detached".to_owned(),
+        FastForward::OtherUpstream { branch } => format!("{branch} follows another branch"),
+        FastForward::Dirty { paths } => {
+            format!("it has uncommitted changes ({})", paths.join(", "))
+        }
+        FastForward::InProgress { operation } => format!("a {operation} is under way"),
+        FastForward::Diverged => "it has commits of its own".to_owned(),
+        FastForward::Refused { text } => text,
+    };
+    let warning = if still_bad {
+        format!("; its copy of {file} still has the bad content")
+    } else {
+        String::new()
+    };
+    run.report
+        .notes
+        .push(format!("your checkout was left alone: {why}{warning}"));
+}
+
+/// Looks again and plans again with the target pinned. `None`: the same effect goes
+/// on by itself on the new tip.
+async fn plan_again(run: &mut Run) -> Result<Option<Outcome>, Error> {
+    let sight = observe(&run.setup.clients, &run.setup.scope, run.now()).await?;
+    let timeline = Timeline::of(&sight.observation, &run.setup.verified);
+    let commit = run
+        .prepared
+        .plan
+        .targets
+        .first()
+        .and_then(|t| t.to.commit.clone());
+    let request = match commit.and_then(|text| CommitId::parse(&text).ok()) {
+        Some(commit) => run.head.request.pinned(&commit),
+        None => run.head.request.clone(),
+    };
+    match build(&sight.observation, &timeline, &request) {
+        Decision::Plan(prepared) if prepared.plan.commits.is_empty() => {
+            run.emit(Event::Note(
+                "somebody else put the same content there: waiting for it to land".to_owned(),
+            ));
+            run.report.notes.push(
+                "somebody else pushed the same content first; no commit of this run was needed"
+                    .to_owned(),
+            );
+            run.sight = sight;
+            run.report.commits.clear();
+            Ok(Some(Outcome::Pushed(None)))
+        }
+        Decision::Plan(prepared) if prepared.plan.effect_id == run.prepared.plan.effect_id => {
+            let at = run.now();
+            let parent = sight
+                .observation
+                .git
+                .as_ref()
+                .map(|g| g.tip.as_str().to_owned());
+            run.journal.replace_plan(&prepared.plan)?;
+            run.record(&Record::Replanned {
+                plan_id: prepared.plan.plan_id.clone(),
+                parent: parent.unwrap_or_default(),
+                at,
+            })?;
+            run.report.plan_id.clone_from(&prepared.plan.plan_id);
+            run.prepared = *prepared;
+            run.sight = sight;
+            Ok(None)
+        }
+        Decision::Plan(prepared) => {
+            let files: Vec<&str> = prepared.files.iter().map(|f| f.path.as_str()).collect();
+            let reason = format!(
+                "the branch moved and the effect would be another one now ({} was changed by others): nothing was pushed",
+                files.join(", ")
+            );
+            Ok(Some(Outcome::End(End::new(
+                RunState::Superseded,
+                3,
+                reason,
+            ))))
+        }
+        Decision::Refused(refusal) => {
+            let why = refusal.blockers.first().map(|b| b.message.clone());
+            let why = why
+                .or_else(|| refusal.unknown.first().map(|u| u.message.clone()))
+                .unwrap_or_default();
+            Ok(Some(Outcome::End(End::new(
+                RunState::Stopped,
+                4,
+                format!("the branch moved and there is no safe plan now: {why}"),
+            ))))
+        }
+        Decision::NotNeeded(reason) => Ok(Some(Outcome::End(End::new(
+            RunState::Superseded,
+            0,
+            reason,
+        )))),
+    }
+}

@@ -1,0 +1,149 @@
+//! The cluster's side of a look.
+
+use super::{Clients, Error, Scope};
+use crate::cluster::{events_about, pods_of};
+use crate::model::{ClusterView, Gap, Workload, WorkloadKind, WorkloadRef};
+
+/// What the cluster shows.
+pub(super) struct Seen {
+    /// The workload, resolved to one kind.
+    pub target: WorkloadRef,
+    /// The view.
+    pub view: ClusterView,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Reads the workload with everything about it: its lists by namespace at once with
+/// the workload, then ReplicaSets and pods by its selector.
+pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error> {
+    let assumed = WorkloadRef {
+        kind: scope.kind.unwrap_or(WorkloadKind::Deployment),
+        namespace: scope.namespace.clone(),
+        name: scope.name.clone(),
+    };
+    let cluster = match &clients.cluster {
+        Ok(cluster) => cluster,
+        Err(gap) => {
+            return Ok(Seen {
+                target: assumed,
+                view: ClusterView::default(),
+                gaps: vec![gap.clone()],
+            });
+        }
+    };
+    let kinds = scope
+        .kind
+        .map_or_else(|| WorkloadKind::ALL.to_vec(), |kind| vec![kind]);
+    let namespace = scope.namespace.as_str();
+    let (found, events, endpoints, hpas) = tokio::join!(
+        cluster.find(&kinds, &scope.name, namespace),
+        cluster.events(namespace),
+        cluster.endpoints(namespace),
+        cluster.hpas(namespace),
+    );
+    let mut gaps = Vec::new();
+    let mut view = ClusterView {
+        server: cluster.server().to_owned(),
+        ..ClusterView::default()
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            gaps.push(error.gap(&format!("{} in namespace {namespace}", assumed.short())));
+            return Ok(Seen {
+                target: assumed,
+                view,
+                gaps,
+            });
+        }
+    };
+    let workload = one(scope, found, &mut gaps)?;
+    let Some(workload) = workload else {
+        return Ok(Seen {
+            target: assumed,
+            view,
+            gaps,
+        });
+    };
+    let target = workload.reference.clone();
+    let selector = selector(&workload);
+    let (sets, pods) = tokio::join!(
+        cluster.replica_sets(&workload),
+        cluster.pods(namespace, Some(&selector))
+    );
+    let mut keep = |what: &str, error: crate::cluster::Error| {
+        gaps.push(error.gap(&format!("{what} in namespace {namespace}")));
+    };
+    view.replica_sets = sets.map_err(|error| keep("ReplicaSets", error)).ok();
+    let pods = pods.map_err(|error| keep("pods", error)).ok();
+    view.pods = pods.map(|pods| {
+        pods_of(
+            &workload,
+            view.replica_sets.as_deref().unwrap_or_default(),
+            pods,
+        )
+    });
+    let events = events.map_err(|error| keep("events", error)).ok();
+    view.events = events.map(|events| {
+        events_about(
+            &workload,
+            view.replica_sets.as_deref().unwrap_or_default(),
+            view.pods.as_deref().unwrap_or_default(),
+            events,
+        )
+    });
+    view.endpoints = endpoints
+        .map_err(|error| keep("EndpointSlices", error))
+        .ok();
+    view.hpas = hpas
+        .map_err(|error| keep("HorizontalPodAutoscalers", error))
+        .ok()
+        .map(|hpas| {
+            hpas.into_iter()
+                .filter(|h| h.target_name == target.name && h.target_kind == target.kind.as_str())
+                .collect()
+        });
+    view.workload = Some(workload);
+    Ok(Seen { target, view, gaps })
+}
+
+fn one(
+    scope: &Scope,
+    found: crate::cluster::Found,
+    gaps: &mut Vec<Gap>,
+) -> Result<Option<Workload>, Error> {
+    let mut workloads = found.workloads;
+    if workloads.len() > 1 {
+        let choices = workloads.into_iter().map(|w| w.reference).collect();
+        return Err(Error::Ambiguous {
+            name: scope.name.clone(),
+            choices,
+        });
+    }
+    if let Some(workload) = workloads.pop() {
+        // Another kind that could not be looked at may have the name as well, but the
+        // one that was found is the one that is meant.
+        return Ok(Some(workload));
+    }
+    if !found.gaps.is_empty() {
+        gaps.extend(found.gaps);
+        return Ok(None);
+    }
+    let kind = scope.kind.map_or("workload", WorkloadKind::resource);
+    Err(Error::NotFound {
+        what: format!("{} {}", kind.trim_end_matches('s'), scope.name),
+        namespace: scope.namespace.clone(),
+        near: found.near,
+        elsewhere: found.elsewhere,
+    })
+}
+
+fn selector(workload: &Workload) -> String {
+    workload
+        .match_labels
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}

@@ -1,0 +1,148 @@
+//! One look at a target from all sides, concurrently. What cannot be read becomes
+//! a gap; nothing is asked twice.
+
+mod argo;
+mod cluster;
+mod overrides;
+mod search;
+mod source;
+mod states;
+
+pub use states::template_of;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::argocd::Argocd;
+use crate::cluster::Cluster;
+use crate::git::{Git, RepositoryPath};
+use crate::model::{ArgoView, Gap, Observation, WorkloadKind, WorkloadRef};
+
+/// The connections of one run.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// The cluster, or why there is none.
+    pub cluster: Result<Arc<Cluster>, Gap>,
+    /// Argo CD's API, or why it is not asked.
+    pub argocd: Result<Arc<Argocd>, Gap>,
+    /// How to run git.
+    pub git: Git,
+}
+
+/// What to look at and where.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The kind, when one was named.
+    pub kind: Option<WorkloadKind>,
+    /// The workload's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// `--app`, also as `NAMESPACE/NAME`.
+    pub app: Option<String>,
+    /// `--repo`.
+    pub repo: Option<PathBuf>,
+    /// `--file`.
+    pub file: Option<String>,
+    /// `--branch`.
+    pub branch: Option<String>,
+    /// The working directory.
+    pub directory: PathBuf,
+    /// Where clones are kept.
+    pub cache: PathBuf,
+    /// Objects to be restored along with the target.
+    pub with: Vec<(String, String)>,
+    /// A commit that `--to` may name.
+    pub commit: Option<String>,
+    /// How many states of the template are wanted at most.
+    pub depth: usize,
+    /// Whether Git is looked at.
+    pub git: bool,
+}
+
+/// An observation with the handle on the clone that it was made from.
+#[derive(Debug)]
+pub struct Sight {
+    /// What was seen.
+    pub observation: Observation,
+    /// The clone.
+    pub repository: Option<RepositoryPath>,
+}
+
+/// Why there is nothing to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing of that name.
+    #[error("no {what} in namespace {namespace}")]
+    NotFound {
+        /// Kind and name as asked for.
+        what: String,
+        /// The namespace.
+        namespace: String,
+        /// Similar names here.
+        near: Vec<WorkloadRef>,
+        /// The same name elsewhere.
+        elsewhere: Vec<WorkloadRef>,
+    },
+    /// Several kinds have that name.
+    #[error("{name} could be {}", choices.iter().map(WorkloadRef::short).collect::<Vec<_>>().join(" or "))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// What it could be.
+        choices: Vec<WorkloadRef>,
+    },
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Git(#[from] crate::git::GitError),
+}
+
+/// Looks at a target.
+///
+/// # Errors
+/// When the target itself cannot be told; everything else is a gap.
+pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<Sight, Error> {
+    let early = source::prefetch(clients, scope);
+    let look = async {
+        let seen = cluster::look(clients, scope).await?;
+        let argo = argo::look(clients, scope, &seen).await;
+        Ok::<_, Error>((seen, argo))
+    };
+    let (early, looked) = tokio::join!(early, look);
+    let (seen, mut argo) = looked?;
+    let mut gaps = seen.gaps.clone();
+    gaps.append(&mut argo.gaps);
+    let mut observation = Observation {
+        at,
+        target: seen.target.clone(),
+        cluster: seen.view,
+        argocd: argo.view,
+        git: None,
+        signs_commits: None,
+        source_blockers: Vec::new(),
+        gaps,
+    };
+    let repository = if scope.git {
+        source::look(clients, scope, early, &mut observation).await?
+    } else {
+        None
+    };
+    Ok(Sight {
+        observation,
+        repository,
+    })
+}
+
+/// Reads the Application again; with a limit it is refreshed first.
+///
+/// # Errors
+/// The gap, when it cannot be read.
+pub async fn read_application(
+    clients: &Clients,
+    view: &ArgoView,
+    refresh: Option<std::time::Duration>,
+) -> Result<crate::model::Application, Gap> {
+    argo::read_again(clients, view, refresh).await
+}

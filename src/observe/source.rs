@@ -1,0 +1,575 @@
+//! Git's side of a look: the clone, the branch, the file, and the proof that this
+//! document ships the live object.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::search::{Candidate, Files, Found, look_into, search};
+use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
+use super::{Clients, Error, Scope, overrides};
+use crate::git::{GitError, Remote, RemoteUrl, Repository, RepositoryPath};
+use crate::model::{
+    Application, ApplicationSource, Blocker, CommitId, Companion, Gap, GapReason, GitView,
+    Observation, mask_url,
+};
+
+/// A fetch that was begun before it was known which repository ships the target.
+pub(super) struct Early {
+    repository: RepositoryPath,
+    remote: String,
+    branch: String,
+    tip: Result<CommitId, GitError>,
+}
+
+/// Where the target's manifest lives.
+struct Place {
+    repository: RepositoryPath,
+    remote: Remote,
+    branch: String,
+    tip: CommitId,
+}
+
+/// Starts fetching the clone that is most likely meant, beside the other reads.
+pub(super) async fn prefetch(clients: &Clients, scope: &Scope) -> Option<Early> {
+    if !scope.git {
+        return None;
+    }
+    let start = scope
+        .repo
+        .clone()
+        .unwrap_or_else(|| scope.directory.clone());
+    let git = clients.git.clone();
+    let (path, remote, branch) = tokio::task::spawn_blocking({
+        let wanted = scope.branch.clone();
+        move || {
+            let repository = Repository::open(&start, &git).ok()?;
+            let remotes = repository.remotes().ok()?;
+            let remote = match remotes.as_slice() {
+                [one] => one,
+                many => many.iter().find(|r| r.name == "origin")?,
+            };
+            let upstream = || {
+                repository
+                    .checkout()
+                    .ok()
+                    .flatten()?
+                    .upstream
+                    .map(|(_, branch)| branch)
+            };
+            let branch = wanted.or_else(upstream)?;
+            Some((repository.path().clone(), remote.name.clone(), branch))
+        }
+    })
+    .await
+    .ok()??;
+    let tip = path.fetch(&remote, &branch).await;
+    Some(Early {
+        repository: path,
+        remote,
+        branch,
+        tip,
+    })
+}
+
+/// Fills in Git's side of the observation.
+pub(super) async fn look(
+    clients: &Clients,
+    scope: &Scope,
+    early: Option<Early>,
+    observation: &mut Observation,
+) -> Result<Option<RepositoryPath>, Error> {
+    let source = observation
+        .argocd
+        .application
+        .as_ref()
+        .and_then(|app| app.sources.get(observation.argocd.source))
+        .cloned();
+    let place = match place(clients, scope, source.as_ref(), early).await {
+        Ok(place) => place,
+        Err(Refused::Blocked(blocker)) => {
+            observation.source_blockers.push(blocker);
+            return Ok(None);
+        }
+        Err(Refused::Failed(error)) => {
+            if error.remote_kind().is_some() {
+                observation.gaps.push(remote_gap(&error));
+                return Ok(None);
+            }
+            return Err(error.into());
+        }
+    };
+    let path = place.repository.clone();
+    let mut place = place;
+    deepen(&mut place, observation).await;
+    let scope = scope.clone();
+    let taken = std::mem::replace(observation, blank(observation));
+    let (seen, result) = tokio::task::spawn_blocking(move || {
+        let mut seen = taken;
+        let result = read(&place, &scope, source.as_ref(), &mut seen);
+        (seen, result)
+    })
+    .await
+    .map_err(|_| GitError::Interrupted)?;
+    *observation = seen;
+    result?;
+    Ok(Some(path))
+}
+
+/// A stand-in while the observation is worked on in another thread.
+fn blank(observation: &Observation) -> Observation {
+    Observation {
+        at: observation.at,
+        target: observation.target.clone(),
+        cluster: Default::default(),
+        argocd: Default::default(),
+        git: None,
+        signs_commits: None,
+        source_blockers: Vec::new(),
+        gaps: Vec::new(),
+    }
+}
+
+fn remote_gap(error: &GitError) -> Gap {
+    use crate::git::RemoteErrorKind as Kind;
+    let reason = match error.remote_kind() {
+        Some(Kind::AuthFailed) => GapReason::Unauthenticated,
+        Some(Kind::RepositoryNotFound | Kind::BranchNotFound { .. }) => GapReason::NotFound,
+        Some(Kind::TimedOut { .. }) => GapReason::TimedOut,
+        Some(Kind::Unreachable | Kind::Other) | None => GapReason::Unreachable,
+    };
+    Gap {
+        what: "the Git repository".to_owned(),
+        reason,
+        message: error.to_string(),
+    }
+}
+
+enum Refused {
+    Blocked(Blocker),
+    Failed(GitError),
+}
+
+impl From<GitError> for Refused {
+    fn from(error: GitError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The clone and the branch that ship the target.
+async fn place(
+    clients: &Clients,
+    scope: &Scope,
+    source: Option<&ApplicationSource>,
+    early: Option<Early>,
+) -> Result<Place, Refused> {
+    let wanted = source
+        .filter(|source| !source.repo_url.is_empty() && source.chart.is_empty())
+        .and_then(|source| RemoteUrl::parse(&source.repo_url).ok());
+    let (repository, remote) = clone_of(clients, scope, wanted.as_ref()).await?;
+    let named = scope.branch.clone().or_else(|| {
+        let revision = source
+            .map(|s| s.target_revision.clone())
+            .unwrap_or_default();
+        (!revision.is_empty() && revision != "HEAD" && !is_commit(&revision))
+            .then(|| revision.trim_start_matches("refs/heads/").to_owned())
+    });
+    if let Some(early) = early
+        && early.remote == remote.name
+        && early.repository.git_dir() == repository.git_dir()
+        && named.as_ref().is_none_or(|name| *name == early.branch)
+        && (named.is_some() || source.is_none())
+    {
+        return Ok(Place {
+            repository,
+            branch: early.branch,
+            tip: early.tip?,
+            remote,
+        });
+    }
+    let branch = match named {
+        Some(branch) => branch,
+        None => repository
+            .remote_head(&remote.name)
+            .await?
+            .branch
+            .ok_or_else(|| {
+                Refused::Blocked(Blocker::new(
+                    "no-branch",
+                    format!("remote {} names no default branch", remote.name),
+                    "name the branch with --branch",
+                ))
+            })?,
+    };
+    let tip = repository.fetch(&remote.name, &branch).await?;
+    Ok(Place {
+        repository,
+        remote,
+        branch,
+        tip,
+    })
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// `--repo`, else the current directory's repository, each if it is a clone of what
+/// the Application names; else a clone in the cache.
+async fn clone_of(
+    clients: &Clients,
+    scope: &Scope,
+    wanted: Option<&RemoteUrl>,
+) -> Result<(RepositoryPath, Remote), Refused> {
+    let explicit = scope.repo.clone();
+    let start = explicit.clone().unwrap_or_else(|| scope.directory.clone());
+    match open(clients, start.clone(), wanted).await {
+        Ok(Some(found)) => return Ok(found),
+        Ok(None) if explicit.is_some() => {
+            let url = wanted.map(ToString::to_string).unwrap_or_default();
+            return Err(Refused::Blocked(Blocker::new(
+                "other-repository",
+                format!("{} has no remote that is {url}", start.display()),
+                format!("name a clone of {url} with --repo, or leave --repo out"),
+            )));
+        }
+        Err(error) if explicit.is_some() => return Err(error.into()),
+        Err(GitError::NotARepository { .. }) | Ok(None) => {}
+        Err(error) if wanted.is_none() => return Err(error.into()),
+        // A repository that cannot be used does not matter where another is meant.
+        Err(_) => {}
+    }
+    let Some(url) = wanted else {
+        return Err(Refused::Blocked(Blocker::new(
+            "no-repository",
+            "which repository ships it is not known: no Application can be read and the current directory is no clone",
+            "run it in a clone, or name one with --repo",
+        )));
+    };
+    let repository = clients.git.clone_to_cache(url, &scope.cache).await?;
+    open(clients, repository.git_dir().to_owned(), Some(url))
+        .await?
+        .ok_or_else(|| {
+            Refused::Blocked(Blocker::new(
+                "other-repository",
+                format!("the cached clone of {url} has another remote"),
+                format!("remove {}", repository.git_dir().display()),
+            ))
+        })
+}
+
+async fn open(
+    clients: &Clients,
+    start: PathBuf,
+    wanted: Option<&RemoteUrl>,
+) -> Result<Option<(RepositoryPath, Remote)>, GitError> {
+    let git = clients.git.clone();
+    let wanted = wanted.cloned();
+    tokio::task::spawn_blocking(move || {
+        let repository = Repository::open(&start, &git)?;
+        let remote = match wanted {
+            Some(url) => repository.remote_for(&url)?,
+            None => {
+                let mut remotes = repository.remotes()?;
+                let origin = remotes.iter().position(|r| r.name == "origin").unwrap_or(0);
+                (!remotes.is_empty()).then(|| remotes.swap_remove(origin))
+            }
+        };
+        Ok(remote.map(|remote| (repository.path().clone(), remote)))
+    })
+    .await
+    .map_err(|_| GitError::Interrupted)?
+}
+
+/// A shallow clone shows a wrong beginning: the rest is fetched.
+async fn deepen(place: &mut Place, observation: &mut Observation) {
+    let path = place.repository.clone();
+    let shallow = tokio::task::spawn_blocking(move || path.open().map(|r| r.is_shallow())).await;
+    if !matches!(shallow, Ok(Ok(true))) {
+        return;
+    }
+    match place
+        .repository
+        .deepen(&place.remote.name, &place.branch)
+        .await
+    {
+        Ok(tip) => place.tip = tip,
+        Err(error) => observation.source_blockers.push(Blocker::new(
+            "shallow",
+            format!("the clone is shallow and the rest could not be fetched: {error}"),
+            "run `git fetch --unshallow` (in CI: check out with fetch-depth 0)",
+        )),
+    }
+}
+
+/// Everything that needs the object database.
+fn read(
+    place: &Place,
+    scope: &Scope,
+    source: Option<&ApplicationSource>,
+    seen: &mut Observation,
+) -> Result<(), GitError> {
+    let repository = place.repository.open()?;
+    seen.signs_commits = repository.signing().ok().map(|signing| signing.wanted);
+    let files = source.map_or_else(Files::all, Files::of);
+    let found = candidates(&repository, place, scope, &files, seen)?;
+    let Some((candidate, proof, proven, walked)) = choose(&repository, place, scope, found, seen)?
+    else {
+        return Ok(());
+    };
+    let folder = candidate
+        .path
+        .rsplit_once('/')
+        .map_or("", |(folder, _)| folder);
+    let application = seen.argocd.application.as_ref();
+    let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
+    let root = source.map_or(folder, |_| files.folder());
+    let overrides = overrides::overrides(&repository, &place.tip, root, name)?;
+    let deployed = application
+        .map(|app| deployed(&repository, app, seen.argocd.source, &walked))
+        .unwrap_or_default();
+    let resolved = scope.commit.as_ref().and_then(|text| {
+        let id = repository.resolve(text).ok()?;
+        let state = state_at(&repository, &id, &walked)?;
+        Some((id, state))
+    });
+    let companions = companions(&repository, place, &files, scope, (&walked, seen))?;
+    seen.git = Some(GitView {
+        repository: mask_url(&place.remote.configured_url.without_credentials()),
+        clone: place.repository.git_dir().display().to_string(),
+        remote: place.remote.name.clone(),
+        branch: place.branch.clone(),
+        tip: place.tip.clone(),
+        file: candidate.path,
+        text: Arc::from(candidate.text),
+        proof,
+        proven,
+        side_changes: side_changes(&repository, &walked.states, &seen.target),
+        states: walked.states,
+        history_end: walked.end,
+        overrides,
+        deployed,
+        resolved,
+        companions,
+    });
+    Ok(())
+}
+
+fn candidates(
+    repository: &Repository,
+    place: &Place,
+    scope: &Scope,
+    files: &Files,
+    seen: &mut Observation,
+) -> Result<Found, GitError> {
+    let found = match &scope.file {
+        Some(file) => {
+            let mut found = Found::default();
+            match repository.blob_at(&place.tip, file)? {
+                Some(blob) => look_into(file, &blob.bytes, &seen.target, &mut found),
+                None => seen.source_blockers.push(Blocker::new(
+                    "file-not-found",
+                    format!("{file} does not exist on {}", place.branch),
+                    "give its path from the repository's root",
+                )),
+            }
+            found
+        }
+        None => search(repository, &place.tip, files, &seen.target)?,
+    };
+    Ok(found)
+}
+
+type Chosen = (Candidate, String, bool, Walked);
+
+/// The one document that ships the live object, with the proof.
+fn choose(
+    repository: &Repository,
+    place: &Place,
+    scope: &Scope,
+    found: Found,
+    seen: &mut Observation,
+) -> Result<Option<Chosen>, GitError> {
+    if found.candidates.is_empty() {
+        if seen.source_blockers.is_empty() {
+            seen.source_blockers.push(none_found(&found, place, seen));
+        }
+        return Ok(None);
+    }
+    let app_proof = application_proof(seen);
+    let mut walked = Vec::new();
+    for candidate in found.candidates {
+        let sets = seen.cluster.replica_sets.as_deref().unwrap_or_default();
+        let wanted = Wanted {
+            depth: scope.depth,
+            replica_sets: sets,
+            may_stop: scope.commit.is_none(),
+        };
+        let walk = walk(
+            repository,
+            &place.tip,
+            &candidate.path,
+            &seen.target,
+            &wanted,
+        )?;
+        let matches = reproduces(&walk, seen);
+        walked.push((candidate, walk, matches));
+    }
+    let files: Vec<String> = walked
+        .iter()
+        .map(|(c, _, _)| format!("{}:{}", c.path, c.line))
+        .collect();
+    let named = scope.file.is_some();
+    if walked.len() > 1 {
+        let same_file = walked
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if a.0.path == b.0.path));
+        if !same_file && app_proof.is_none() {
+            let best = walked
+                .iter()
+                .map(|(_, _, matches)| *matches)
+                .max()
+                .unwrap_or(0);
+            if best > 0 && walked.iter().filter(|(_, _, m)| *m == best).count() == 1 {
+                walked.retain(|(_, _, matches)| *matches == best);
+            }
+        }
+    }
+    if walked.len() > 1 {
+        seen.source_blockers.push(Blocker::new(
+            "source-ambiguous",
+            format!("several documents could ship it: {}", files.join(", ")),
+            "name one with --file, or leave only one of them",
+        ));
+        return Ok(None);
+    }
+    let Some((candidate, walk, matches)) = walked.pop() else {
+        return Ok(None);
+    };
+    let (proof, proven) = match (app_proof, matches, named) {
+        (Some(proof), _, _) => (proof, true),
+        (None, 1.., _) => (
+            format!("{matches} of the live templates are reproduced by this file's history and by no other document's"),
+            true,
+        ),
+        (None, 0, true) => ("the file was named with --file".to_owned(), true),
+        (None, 0, false) => (
+            "no Application proves it, and its history reproduces no live template; name it with --file if it is the source".to_owned(),
+            false,
+        ),
+    };
+    Ok(Some((candidate, proof, proven, walk)))
+}
+
+fn none_found(found: &Found, place: &Place, seen: &Observation) -> Blocker {
+    let target = &seen.target;
+    if let Some((path, reason)) = found.unreadable.first() {
+        return Blocker::new(
+            "manifest-unreadable",
+            format!(
+                "{path} speaks of {} but is no plain YAML: {reason}",
+                target.name
+            ),
+            format!("mend {path} first, or edit its source by hand if it is a template"),
+        );
+    }
+    let tip = place.tip.short();
+    Blocker::new(
+        "no-source",
+        format!(
+            "no manifest of {} for namespace {} was found on {} at {tip}",
+            target.short(),
+            target.namespace,
+            place.branch
+        ),
+        "name the file with --file, or the repository with --repo",
+    )
+}
+
+/// The Application's resource tree has the live object's uid.
+fn application_proof(seen: &Observation) -> Option<String> {
+    let app: &Application = seen.argocd.application.as_ref()?;
+    let workload = seen.cluster.workload.as_ref();
+    let nodes = seen.argocd.tree.as_ref()?;
+    let object = seen.target.object();
+    let node = nodes.iter().find(|node| {
+        node.kind == object.kind && node.name == object.name && node.namespace == object.namespace
+    })?;
+    match workload {
+        Some(workload) if node.uid == workload.uid => Some(format!(
+            "the resource tree of Application {} has the live object's uid",
+            app.name
+        )),
+        Some(_) => None,
+        None => Some(format!(
+            "the resource tree of Application {} has the object",
+            app.name
+        )),
+    }
+}
+
+/// How many of the live templates the states reproduce; the newest one must be
+/// among them or the object's own template.
+fn reproduces(walked: &Walked, seen: &Observation) -> usize {
+    let Some(workload) = &seen.cluster.workload else {
+        return 0;
+    };
+    let explains = |live: &crate::model::PodTemplate| {
+        walked
+            .states
+            .iter()
+            .any(|state| state.template.covers(live).is_some())
+    };
+    if !explains(&workload.template) {
+        return 0;
+    }
+    let sets = seen.cluster.replica_sets.iter().flatten();
+    sets.filter(|set| explains(&set.template)).count().max(1)
+}
+
+fn companions(
+    repository: &Repository,
+    place: &Place,
+    files: &Files,
+    scope: &Scope,
+    (walked, seen): (&Walked, &Observation),
+) -> Result<Vec<Companion>, GitError> {
+    let mut found = Vec::new();
+    for (kind, name) in &scope.with {
+        for file in repository.files_under(&place.tip, files.folder(), true)? {
+            let yaml = [".yaml", ".yml"].iter().any(|end| file.path.ends_with(end));
+            if !yaml {
+                continue;
+            }
+            let bytes = repository.blob_bytes(&file.id)?;
+            let Ok(text) = String::from_utf8(bytes) else {
+                continue;
+            };
+            let manifest = crate::manifest::Manifest::parse_lenient(text.as_str());
+            let object = manifest.objects().into_iter().find(|o| {
+                o.kind.eq_ignore_ascii_case(kind)
+                    && o.name == *name
+                    && o.namespace
+                        .as_deref()
+                        .is_none_or(|own| own == seen.target.namespace)
+            });
+            let Some(object) = object else { continue };
+            let mut at_states = Vec::new();
+            for state in &walked.states {
+                let blob = repository.blob_at(&state.commit.id, &file.path)?;
+                at_states.push(
+                    blob.and_then(|b| String::from_utf8(b.bytes).ok())
+                        .map(Arc::from),
+                );
+            }
+            found.push(Companion {
+                kind: object.kind.clone(),
+                name: name.clone(),
+                path: file.path.clone(),
+                text: Arc::from(text),
+                at_states,
+            });
+            break;
+        }
+    }
+    Ok(found)
+}
