@@ -18,7 +18,7 @@ const BRANCH: &str = "main";
 
 /// Files of the repository, with their fixtures.
 const FILES: &[(&str, &str)] = &[
-    ("k8s/apexalgo-iad/mcp/zai-proxy.yml", ZAI_PROXY),
+    (MANIFEST, ZAI_PROXY),
     (
         "k8s/apexalgo-iad/mcp/zai-proxy-canary-deployment.yml",
         include_str!(
@@ -31,7 +31,7 @@ const FILES: &[(&str, &str)] = &[
             "../../manifests-fixtures/gitops/k8s/apexalgo-iad/mcp/zai-proxy-canary-service.yml"
         ),
     ),
-    ("k8s/apexalgo-iad/mcp/session-store.yaml", SESSION_STORE),
+    (SESSION_STORE_FILE, SESSION_STORE),
     (
         "k8s/apexalgo-iad/mcp/reloader-noise.yaml",
         include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/mcp/reloader-noise.yaml"),
@@ -40,7 +40,7 @@ const FILES: &[(&str, &str)] = &[
         "k8s/apexalgo-iad/monitoring/exporter.yaml",
         include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/monitoring/exporter.yaml"),
     ),
-    ("k8s/apexalgo-iad/search/indexer.yaml", INDEXER),
+    (INDEXER_FILE, INDEXER),
     (
         "k8s/apexalgo-iad/search/web.yml",
         include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/search/web.yml"),
@@ -53,6 +53,8 @@ const SESSION_STORE: &str =
 const INDEXER: &str =
     include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/search/indexer.yaml");
 
+const INDEXER_FILE: &str = "k8s/apexalgo-iad/search/indexer.yaml";
+const SESSION_STORE_FILE: &str = "k8s/apexalgo-iad/mcp/session-store.yaml";
 const MANIFEST: &str = "k8s/apexalgo-iad/mcp/zai-proxy.yml";
 const RELEASER: Author<'_> = Author {
     name: "Mira Okafor",
@@ -97,14 +99,22 @@ fn release(number: &str) -> String {
     ZAI_PROXY.replace("1.2.0", number)
 }
 
-/// Builds the demo world: releases 1.1.0 and 1.2.0 roll out, then 1.2.1-crash is pushed and gets
-/// stuck while the pods of 1.2.0 go on serving.
-pub async fn demo_world(sandbox: &Sandbox) -> Result<DemoWorld, Error> {
-    sandbox.create_repository(REPOSITORY)?;
-    let start = Timestamp::now().as_second() - 3 * 3600;
-    let push = |minutes: i64, author, message: &str, files: Vec<(&str, Option<String>)>| {
-        let time = start + minutes * 60;
-        sandbox.commit(
+/// Commits of the demo's history, each so many minutes after its beginning.
+struct History<'a> {
+    sandbox: &'a Sandbox,
+    start: i64,
+}
+
+impl History<'_> {
+    fn push(
+        &self,
+        minutes: i64,
+        author: Author<'_>,
+        message: &str,
+        files: Vec<(&str, Option<String>)>,
+    ) -> Result<String, Error> {
+        let time = self.start + minutes * 60;
+        self.sandbox.commit(
             REPOSITORY,
             BRANCH,
             &Commit {
@@ -114,52 +124,59 @@ pub async fn demo_world(sandbox: &Sandbox) -> Result<DemoWorld, Error> {
                 files,
             },
         )
+    }
+
+    fn release(&self, minutes: i64, number: &str, body: &str) -> Result<String, Error> {
+        let message = format!("chore: promote zai-proxy to v{number}\n{body}");
+        self.push(
+            minutes,
+            RELEASER,
+            &message,
+            vec![(MANIFEST, Some(release(number)))],
+        )
+    }
+
+    fn indexer(&self, minutes: i64, number: &str) -> Result<String, Error> {
+        let text = INDEXER.replace("5.0.0", number);
+        let message = format!("indexer: {number}\n");
+        self.push(
+            minutes,
+            SEARCH_TEAM,
+            &message,
+            vec![(INDEXER_FILE, Some(text))],
+        )
+    }
+}
+
+/// Builds the demo world: releases 1.1.0 and 1.2.0 roll out, then 1.2.1-crash is pushed and gets
+/// stuck while the pods of 1.2.0 go on serving.
+pub async fn demo_world(sandbox: &Sandbox) -> Result<DemoWorld, Error> {
+    sandbox.create_repository(REPOSITORY)?;
+    let history = History {
+        sandbox,
+        start: Timestamp::now().as_second() - 3 * 3600,
     };
     let mut first: Vec<(&str, Option<String>)> = FILES
         .iter()
         .map(|(path, text)| (*path, Some((*text).to_owned())))
         .collect();
     first[0].1 = Some(release("1.1.0"));
-    push(0, PLATFORM, "chore: import cluster configuration\n", first)?;
+    history.push(0, PLATFORM, "chore: import cluster configuration\n", first)?;
     create_cluster_side(sandbox)?;
-    wait_live(sandbox, "1.1.0", Duration::from_secs(10)).await?;
-    let indexer = INDEXER.replace("5.0.0", "5.0.1");
-    push(
-        30,
-        SEARCH_TEAM,
-        "indexer: 5.0.1\n",
-        vec![("k8s/apexalgo-iad/search/indexer.yaml", Some(indexer))],
-    )?;
-    let good_commit = push(
-        60,
-        RELEASER,
-        "chore: promote zai-proxy to v1.2.0\n\nToken counting is on by default from this release.\n",
-        vec![(MANIFEST, Some(release("1.2.0")))],
-    )?;
-    refresh(sandbox).await?;
-    wait_live(sandbox, "1.2.0", Duration::from_secs(10)).await?;
+    let limit = Duration::from_secs(10);
+    wait_live(sandbox, "1.1.0", limit).await?;
+    history.indexer(30, "5.0.1")?;
+    let body = "\nToken counting is on by default from this release.\n";
+    let good_commit = history.release(60, "1.2.0", body)?;
+    sandbox.refresh(APPLICATION).await?;
+    wait_live(sandbox, "1.2.0", limit).await?;
     let store = SESSION_STORE.replace("redis:7.2-alpine", "redis:7.4-alpine");
-    push(
-        100,
-        PLATFORM,
-        "session-store: redis 7.4\n",
-        vec![("k8s/apexalgo-iad/mcp/session-store.yaml", Some(store))],
-    )?;
-    refresh(sandbox).await?;
-    let bad_commit = push(
-        150,
-        RELEASER,
-        "chore: promote zai-proxy to v1.2.1-crash\n",
-        vec![(MANIFEST, Some(release("1.2.1-crash")))],
-    )?;
-    let indexer = INDEXER.replace("5.0.0", "5.1.0");
-    let tip = push(
-        170,
-        SEARCH_TEAM,
-        "indexer: 5.1.0\n",
-        vec![("k8s/apexalgo-iad/search/indexer.yaml", Some(indexer))],
-    )?;
-    refresh(sandbox).await?;
+    let files = vec![(SESSION_STORE_FILE, Some(store))];
+    history.push(100, PLATFORM, "session-store: redis 7.4\n", files)?;
+    sandbox.refresh(APPLICATION).await?;
+    let bad_commit = history.release(150, "1.2.1-crash", "")?;
+    let tip = history.indexer(170, "5.1.0")?;
+    sandbox.refresh(APPLICATION).await?;
     wait_crashing(sandbox).await?;
     Ok(DemoWorld {
         repository_url: format!("{}/{REPOSITORY}.git", sandbox.git_url()),
@@ -200,10 +217,6 @@ fn create_cluster_side(sandbox: &Sandbox) -> Result<(), Error> {
 }
 
 const DEPLOYMENT: (&str, &str, &str, &str) = ("apps", "Deployment", NAMESPACE, WORKLOAD);
-
-async fn refresh(sandbox: &Sandbox) -> Result<(), Error> {
-    sandbox.refresh(APPLICATION).await
-}
 
 fn runs(deployment: &Value, tag: &str) -> bool {
     let image = text(deployment, "/spec/template/spec/containers/0/image");

@@ -29,6 +29,9 @@ mod server;
 mod store;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

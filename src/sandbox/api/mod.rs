@@ -4,6 +4,7 @@ mod discovery;
 mod logs;
 mod objects;
 mod openapi;
+mod protobuf;
 mod request;
 mod reviews;
 mod selector;
@@ -208,4 +209,20 @@ impl Call {
             name: &target.name,
         }
     }
+}
+
+/// Reads a body: JSON, YAML, or one of the protobuf messages that are known.
+fn parse_body(body: &[u8]) -> Result<Value, ApiError> {
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    if protobuf::is_protobuf(body) {
+        return protobuf::decode(body).ok_or_else(|| {
+            ApiError::unsupported_media("application/vnd.kubernetes.protobuf of this kind")
+        });
+    }
+    let text = std::str::from_utf8(body)
+        .map_err(|e| ApiError::bad_request(format!("body is not UTF-8: {e}")))?;
+    super::manifests::parse_one(text)
+        .map_err(|e| ApiError::bad_request(format!("error decoding body: {e}")))
 }

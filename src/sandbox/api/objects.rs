@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::request::{Call, Target};
-use super::{Answer, Selector, table};
+use super::{Answer, Selector, parse_body, table};
 use crate::sandbox::defaults;
 use crate::sandbox::error::ApiError;
 use crate::sandbox::json::{int, list, set, suffix, text};
@@ -33,9 +33,9 @@ pub(crate) fn answer(
         "create" if target.subresource == "eviction" => {
             delete(objects, call, kind, target, &json!({}))
         }
-        "create" => create(objects, call, kind, target, parse(body)?),
+        "create" => create(objects, call, kind, target, parse_body(body)?),
         "update" => {
-            let sent = parse(body)?;
+            let sent = parse_body(body)?;
             write(objects, call, kind, target, &|_| Ok(sent.clone()))
         }
         "patch" => patch(objects, call, kind, target, body),
@@ -43,23 +43,13 @@ pub(crate) fn answer(
             let options = if body.is_empty() {
                 json!({})
             } else {
-                parse(body)?
+                parse_body(body)?
             };
             delete(objects, call, kind, target, &options)
         }
         "deletecollection" => delete_all(objects, call, kind, target),
         _ => Err(ApiError::method_not_allowed()),
     })
-}
-
-fn parse(body: &[u8]) -> Result<Value, ApiError> {
-    if let Ok(value) = serde_json::from_slice(body) {
-        return Ok(value);
-    }
-    let text = std::str::from_utf8(body)
-        .map_err(|e| ApiError::bad_request(format!("body is not UTF-8: {e}")))?;
-    crate::sandbox::manifests::parse_one(text)
-        .map_err(|e| ApiError::bad_request(format!("error decoding body: {e}")))
 }
 
 fn get(
@@ -329,7 +319,7 @@ fn patch(
         .unwrap_or("")
         .trim()
         .to_owned();
-    let patch = parse(body)?;
+    let patch = parse_body(body)?;
     let apply = media.starts_with("application/apply-patch");
     if apply && objects.get(kind, &target.namespace, &target.name).is_none() {
         let nameless = Target {

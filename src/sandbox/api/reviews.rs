@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::Answer;
 use super::request::Target;
+use super::{Answer, parse_body};
 use crate::sandbox::error::ApiError;
 use crate::sandbox::json::{hex, int, seconds, text};
 use crate::sandbox::kinds::{Kind, by_kind};
@@ -20,8 +20,7 @@ pub(crate) fn answer(
     review: &Kind,
     body: &[u8],
 ) -> Result<Answer, ApiError> {
-    let sent: Value = serde_json::from_slice(body)
-        .map_err(|e| ApiError::bad_request(format!("cannot read review: {e}")))?;
+    let sent = parse_body(body)?;
     let spec = sent.get("spec").cloned().unwrap_or(json!({}));
     let status = match review.kind {
         "SelfSubjectReview" => {
@@ -95,7 +94,7 @@ pub(crate) fn token_request(
     world
         .store
         .with(|objects| objects.require(kind, &target.namespace, &target.name))?;
-    let sent: Value = serde_json::from_slice(body).unwrap_or(json!({}));
+    let sent = parse_body(body)?;
     let lifetime = int(&sent, "/spec/expirationSeconds").unwrap_or(3600);
     let token = format!("sandbox-{}-{}", target.name, hex(40));
     world.tokens.add(

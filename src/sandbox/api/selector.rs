@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::sandbox::error::ApiError;
-use crate::sandbox::json::{labels, list, text};
+use crate::sandbox::json::{labels, text};
 
 #[derive(Debug, Clone)]
 enum Rule {
@@ -43,31 +43,6 @@ impl Selector {
             out.fields.push((key.to_owned(), value.to_owned(), equal));
         }
         Ok(out)
-    }
-
-    /// The selector of a workload: `matchLabels` and `matchExpressions`.
-    pub(crate) fn of_workload(selector: &Value) -> Self {
-        let mut rules: Vec<Rule> = labels(selector, "/matchLabels")
-            .into_iter()
-            .map(|(k, v)| Rule::In(k, vec![v]))
-            .collect();
-        for expression in list(selector, "/matchExpressions") {
-            let key = text(expression, "/key").to_owned();
-            let values = list(expression, "/values").iter();
-            let values = values
-                .filter_map(|v| v.as_str().map(str::to_owned))
-                .collect();
-            rules.push(match text(expression, "/operator") {
-                "In" => Rule::In(key, values),
-                "NotIn" => Rule::NotIn(key, values),
-                "Exists" => Rule::Exists(key),
-                _ => Rule::Missing(key),
-            });
-        }
-        Self {
-            labels: rules,
-            fields: Vec::new(),
-        }
     }
 
     /// The selector of a Service, None when it selects by hand-made endpoints.

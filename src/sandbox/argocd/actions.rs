@@ -6,6 +6,7 @@ use super::auto_sync::is_enabled;
 use super::source::{resolve, source_of};
 use super::windows::Windows;
 use super::{Account, GROUP, NAMESPACE, RpcError, project_of};
+use crate::sandbox::error::ApiError;
 use crate::sandbox::json::{int, list, set, text};
 use crate::sandbox::kinds::by_kind;
 use crate::sandbox::merge::json_merge;
@@ -17,14 +18,26 @@ const SERVER: Writer<'static> = Writer {
     apply: false,
 };
 
-fn store(world: &World, app: Value) -> Result<Value, RpcError> {
+/// Changes an Application as it is stored now, in one transaction.
+fn modify(
+    world: &World,
+    app: &Value,
+    change: impl FnOnce(&mut Value) -> Result<(), RpcError>,
+) -> Result<Value, RpcError> {
     let kind = by_kind(GROUP, "Application").ok_or_else(|| RpcError::new(13, "no such kind"))?;
-    let stored = world
-        .store
-        .with(|objects| objects.update(kind, app, Part::Main, SERVER));
-    stored
-        .map(|a| (*a).clone())
-        .map_err(|e| RpcError::new(10, e.message))
+    let (namespace, name) = (
+        text(app, "/metadata/namespace"),
+        text(app, "/metadata/name"),
+    );
+    world.store.with(|objects| {
+        let fail = |e: ApiError| RpcError::new(10, e.message);
+        let mut fresh = (*objects.require(kind, namespace, name).map_err(fail)?).clone();
+        change(&mut fresh)?;
+        let stored = objects
+            .update(kind, fresh, Part::Main, SERVER)
+            .map_err(fail)?;
+        Ok((*stored).clone())
+    })
 }
 
 fn is_deleting(app: &Value) -> bool {
@@ -39,12 +52,13 @@ fn windows(world: &World, app: &Value) -> Windows {
 
 /// Starts an operation unless one is running.
 fn begin(world: &World, app: &Value, operation: Value) -> Result<Value, RpcError> {
-    if app.get("operation").is_some_and(|o| !o.is_null()) {
-        return Err(RpcError::new(9, "another operation is already in progress"));
-    }
-    let mut changed = app.clone();
-    changed["operation"] = operation;
-    store(world, changed)
+    modify(world, app, |fresh| {
+        if fresh.get("operation").is_some_and(|o| !o.is_null()) {
+            return Err(RpcError::new(9, "another operation is already in progress"));
+        }
+        fresh["operation"] = operation;
+        Ok(())
+    })
 }
 
 /// `POST …/sync`.
@@ -147,45 +161,45 @@ pub(crate) fn rollback(
 
 /// `DELETE …/operation`.
 pub(crate) fn terminate(world: &World, app: &Value) -> Result<Value, RpcError> {
-    let running = app.get("operation").is_some_and(|o| !o.is_null());
-    if !running || app.pointer("/status/operationState").is_none() {
-        return Err(RpcError::new(
-            3,
-            "Unable to terminate operation. No operation is in progress",
-        ));
-    }
-    let mut changed = app.clone();
-    set(
-        &mut changed,
-        &["status", "operationState", "phase"],
-        json!("Terminating"),
-    );
-    store(world, changed)?;
+    modify(world, app, |fresh| {
+        let running = fresh.get("operation").is_some_and(|o| !o.is_null());
+        if !running || fresh.pointer("/status/operationState").is_none() {
+            let message = "Unable to terminate operation. No operation is in progress";
+            return Err(RpcError::new(3, message));
+        }
+        set(
+            fresh,
+            &["status", "operationState", "phase"],
+            json!("Terminating"),
+        );
+        Ok(())
+    })?;
     Ok(json!({}))
 }
 
 /// `PUT …/spec`.
 pub(crate) fn put_spec(world: &World, app: &Value, body: &Value) -> Result<Value, RpcError> {
-    let mut changed = app.clone();
-    changed["spec"] = body.clone();
-    Ok(store(world, changed)?["spec"].clone())
+    let stored = modify(world, app, |fresh| {
+        fresh["spec"] = body.clone();
+        Ok(())
+    })?;
+    Ok(stored["spec"].clone())
 }
 
 /// `PATCH …`: `{"name", "patch", "patchType"}`.
 pub(crate) fn patch(world: &World, app: &Value, body: &Value) -> Result<Value, RpcError> {
     let patch: Value = serde_json::from_str(text(body, "/patch"))
         .map_err(|e| RpcError::new(3, format!("error unmarshaling patch: {e}")))?;
-    let mut changed = app.clone();
-    match text(body, "/patchType") {
-        "json" | "" => crate::sandbox::json_patch::apply(&mut changed, &patch)
-            .map_err(|e| RpcError::new(3, format!("error applying patch: {e}")))?,
-        "merge" => json_merge(&mut changed, &patch),
-        other => {
-            return Err(RpcError::new(
-                3,
-                format!("Patch type '{other}' is not supported"),
-            ));
+    modify(world, app, |fresh| match text(body, "/patchType") {
+        "json" | "" => crate::sandbox::json_patch::apply(fresh, &patch)
+            .map_err(|e| RpcError::new(3, format!("error applying patch: {e}"))),
+        "merge" => {
+            json_merge(fresh, &patch);
+            Ok(())
         }
-    }
-    store(world, changed)
+        other => Err(RpcError::new(
+            3,
+            format!("Patch type '{other}' is not supported"),
+        )),
+    })
 }

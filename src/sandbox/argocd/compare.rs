@@ -14,6 +14,7 @@ use crate::sandbox::kinds::{Kind, by_kind, by_manifest, split_api_version};
 use crate::sandbox::merge::three_way;
 use crate::sandbox::store::Objects;
 
+const COMPARE_OPTIONS: &str = "argocd.argoproj.io/compare-options";
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A managed resource: as in Git, as it lives, or both.
@@ -53,6 +54,19 @@ impl Resource {
 
     pub(crate) fn requires_pruning(&self) -> bool {
         self.target.is_none()
+    }
+
+    /// Shown as OutOfSync, but without effect on the Application's own state.
+    fn is_extraneous(&self) -> bool {
+        let options = self
+            .live
+            .as_deref()
+            .and_then(|l| annotation(l, COMPARE_OPTIONS));
+        let ignored = options
+            .unwrap_or("")
+            .split(',')
+            .any(|o| o.trim() == "IgnoreExtraneous");
+        self.requires_pruning() && ignored
     }
 
     /// `group/Kind/namespace/name`, for messages and selections.
@@ -115,7 +129,7 @@ pub(crate) struct Comparison {
 
 impl Comparison {
     pub(crate) fn synced(&self) -> bool {
-        self.resources.iter().all(|r| r.synced)
+        self.resources.iter().all(|r| r.synced || r.is_extraneous())
     }
 
     pub(crate) fn health(&self) -> &'static str {

@@ -124,9 +124,9 @@ fn managed_item(resource: &Resource) -> Value {
         None => json!("null"),
     };
     let live = resource.live.as_deref();
-    let normalized = live.map(|l| without_records(l));
+    let normalized = live.map(without_records);
     let predicted = resource.predicted.as_ref().or(resource.target.as_ref());
-    let predicted = predicted.map(|p| without_records(p));
+    let predicted = predicted.map(without_records);
     let mut out = json!({
         "kind": resource.kind, "name": resource.name, "targetState": show(resource.target.as_ref()),
         "liveState": show(live), "normalizedLiveState": show(normalized.as_ref()),

@@ -74,20 +74,32 @@ fn sync(
     {
         objects.delete(pods_kind, namespace, text(old, "/metadata/name"))?;
     }
-    let ready = pods.iter().filter(|p| is_ready(p)).count();
     let updated = pods.iter().filter(|p| is_new(p)).count();
     let Some(present) = objects.get(workloads, namespace, name) else {
         return Ok(());
     };
-    let full = format!("{name}-{hash}");
-    let mut state = present.get("status").cloned().unwrap_or(json!({}));
-    state["observedGeneration"] = present["metadata"]["generation"].clone();
-    if ordered {
+    let state = state_of(
+        &present,
+        &pods,
+        (wanted, updated, &format!("{name}-{hash}")),
+    );
+    put_status(objects, workloads, &present, state)
+}
+
+fn state_of(
+    workload: &Value,
+    pods: &[Arc<Value>],
+    (wanted, updated, current): (usize, usize, &str),
+) -> Value {
+    let ready = pods.iter().filter(|p| is_ready(p)).count();
+    let mut state = workload.get("status").cloned().unwrap_or(json!({}));
+    state["observedGeneration"] = workload["metadata"]["generation"].clone();
+    if workload["kind"] == "StatefulSet" {
         let rolled = updated == pods.len() && ready == wanted;
         if rolled || text(&state, "/currentRevision").is_empty() {
-            state["currentRevision"] = json!(full);
+            state["currentRevision"] = json!(current);
         }
-        state["updateRevision"] = json!(full);
+        state["updateRevision"] = json!(current);
         counts(
             &mut state,
             &[
@@ -110,7 +122,7 @@ fn sync(
             ],
         );
     }
-    put_status(objects, workloads, &present, state)
+    state
 }
 
 fn counts(state: &mut Value, values: &[(&str, usize)]) {
