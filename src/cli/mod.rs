@@ -8,6 +8,7 @@ mod context;
 mod demo;
 mod failure;
 mod history;
+mod patch_file;
 mod plan;
 mod rollback;
 mod runs;
@@ -57,6 +58,8 @@ enum Command {
     Continue(runs::ContinueArgs),
     /// Give a run up; nothing is undone
     Abandon(runs::RunArgs),
+    /// Edit a YAML manifest without touching any other byte, offline
+    PatchFile(patch_file::Args),
     /// Check the configuration, or print its JSON Schema
     Config(config_cmd::Args),
     /// Print a completion script
@@ -134,6 +137,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Show(args) => runs::show(&args, ui),
         Command::Continue(args) => runs::go_on(global, &args, ui).await,
         Command::Abandon(args) => runs::abandon(&args, ui),
+        Command::PatchFile(args) => patch_file::run(&args, ui),
         Command::Config(args) => config_cmd::run(global, &args, ui),
         Command::Completions(args) => Ok(config_cmd::completions(&args, &mut Cli::command())),
         Command::Man => Ok(config_cmd::man(Cli::command())),

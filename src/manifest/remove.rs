@@ -102,10 +102,23 @@ impl Draft<'_> {
                 from = above;
             }
         }
-        let to = next_line(self.text, part.end);
+        let end = if self.layout.careful {
+            self.blank_lines_end(self.collection_end(part.end, column))
+        } else {
+            part.end
+        };
+        let to = next_line(self.text, end);
         if to == self.text.len() && ending_length(self.text) == 0 {
-            // The last line has no break, so the one before it loses its own.
-            from -= break_before(self.text, from);
+            // The last line has no break, so the one before it loses its own, unless that is part
+            // of a block scalar.
+            let bare = from - break_before(self.text, from);
+            let nodes = &self.tree.nodes;
+            if !nodes
+                .iter()
+                .any(|node| node.is_block_scalar() && node.end == bare)
+            {
+                from = bare;
+            }
         }
         self.splice(from, to, "");
     }

@@ -17,7 +17,7 @@ use crate::timeline::{Entry, Grade, Timeline};
 /// The worst time until Argo CD sees a pushed commit by itself: 120 s between
 /// reconciliations, up to 60 s of jitter, and 180 s for which the repo-server may
 /// keep a branch's tip (Argo CD 3.0 and later).
-pub const WORST_POLL_SECONDS: i64 = 360;
+const WORST_POLL_SECONDS: i64 = 360;
 
 /// Seconds given to a rollout beyond its own progress deadline.
 const ROLLOUT_GRACE_SECONDS: i64 = 60;
