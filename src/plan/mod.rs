@@ -13,6 +13,8 @@ mod message;
 mod provenance;
 mod request;
 mod target;
+#[cfg(test)]
+mod tests;
 pub mod windows;
 
 use schemars::JsonSchema;
