@@ -189,6 +189,12 @@ impl ApiError {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
+    pub(crate) fn unread_protobuf() -> Self {
+        let message = "the sandbox reads protobuf for reviews, token requests and Namespaces only; \
+                       send JSON or YAML, as `kubectl create -f` and `kubectl apply -f` do";
+        Self::new(415, "UnsupportedMediaType", message.to_owned())
+    }
+
     pub(crate) fn injected(code: u16) -> Self {
         let (reason, message) = match code {
             401 => ("Unauthorized", "Unauthorized".to_owned()),

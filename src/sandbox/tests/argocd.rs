@@ -505,3 +505,72 @@ async fn stale_answers_show_an_earlier_state() {
     let now = devpod.get("/api/v1/applications/n").await.json();
     assert_eq!(now["status"]["sync"]["revision"], json!(commit));
 }
+
+#[tokio::test]
+async fn an_application_with_the_finalizer_takes_its_resources_along() {
+    let more = json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}});
+    let bed = Bed::with_app("n", &[("app/web.yml", &web("1"))], more).await;
+    bed.rolled_out("n", "1").await;
+    let path = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/n";
+    assert_eq!(
+        bed.admin().send("DELETE", path, "", "").await.unwrap().code,
+        200
+    );
+    let limit = std::time::Instant::now() + Duration::from_secs(5);
+    while bed.sandbox.get("apps", "Deployment", "n", "web").is_some() {
+        assert!(
+            std::time::Instant::now() < limit,
+            "the Deployment is still there"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(bed.admin().get(path).await.code, 404);
+}
+
+#[tokio::test]
+async fn zero_values_and_quantities_make_no_difference() {
+    let odd = web("1").replace(
+        "      containers:\n",
+        "      nodeSelector: {}\n      hostNetwork: false\n      containers:\n",
+    );
+    let odd = odd.replace(
+        "          ports: [{name",
+        "          resources: {limits: {cpu: 0.1, memory: 1024Mi}}\n          ports: [{name",
+    );
+    let odd = odd.replace("  replicas: 1\n", "  replicas: 1\n  paused: false\n");
+    let bed = Bed::with_app("n", &[("app/web.yml", &odd)], none()).await;
+    let live = bed.rolled_out("n", "1").await;
+    let limits = &live["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"];
+    assert_eq!(limits, &json!({"cpu": "100m", "memory": "1Gi"}));
+    assert!(live["spec"].get("paused").is_none());
+    app(&bed, 5, |a| sync_of(a) == "Synced").await;
+}
+
+#[tokio::test]
+async fn without_a_refresh_the_poll_finds_the_push() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options::new(folder.path());
+    options.poll_interval = Duration::from_millis(500);
+    let sandbox = Sandbox::start(options).await.unwrap();
+    let bed = Bed { sandbox, folder };
+    bed.sandbox.create_repository("n").unwrap();
+    bed.push("n", &[("app/web.yml", &web("1"))]);
+    let object = |kind: &str, more: Value| {
+        let mut out = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "n"}});
+        merge::json_merge(&mut out, &more);
+        bed.sandbox.create(out).unwrap();
+    };
+    object("Namespace", json!({}));
+    let url = format!("{}/n.git", bed.sandbox.git_url());
+    object(
+        "Application",
+        json!({"apiVersion": "argoproj.io/v1alpha1",
+        "metadata": {"namespace": "argocd"}, "spec": {"destination": {"namespace": "n"},
+        "source": {"repoURL": url, "path": "app"}, "syncPolicy": {"automated": {}}}}),
+    );
+    bed.rolled_out("n", "1").await;
+    let begin = std::time::Instant::now();
+    bed.push("n", &[("app/web.yml", &web("2"))]);
+    bed.rolled_out("n", "2").await;
+    assert!(begin.elapsed() < Duration::from_secs(3));
+}
