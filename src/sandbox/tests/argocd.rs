@@ -574,3 +574,104 @@ async fn without_a_refresh_the_poll_finds_the_push() {
     bed.rolled_out("n", "2").await;
     assert!(begin.elapsed() < Duration::from_secs(3));
 }
+
+#[tokio::test]
+async fn an_application_may_follow_a_tag_or_a_commit() {
+    let bed = Bed::with_app("n", &[("app/web.yml", &web("1"))], none()).await;
+    bed.rolled_out("n", "1").await;
+    let commit = bed.push("n", &[("app/web.yml", &web("2"))]);
+    let repository = git2::Repository::open_bare(bed.sandbox.dir().join("git/n.git")).unwrap();
+    let object = repository.revparse_single(&commit).unwrap();
+    let tagger = git2::Signature::now("T", "t@example.org").unwrap();
+    repository
+        .tag("v2", &object, &tagger, "two", false)
+        .unwrap();
+    bed.push("n", &[("app/web.yml", &web("3"))]);
+    let path = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/n";
+    for wanted in ["v2", commit.as_str()] {
+        let patch = json!({"spec": {"source": {"targetRevision": wanted}}});
+        assert_eq!(
+            bed.admin().patch(path, "merge-patch", &patch).await.code,
+            200
+        );
+        bed.sandbox.refresh("n").await.unwrap();
+        bed.rolled_out("n", "2").await;
+        app(&bed, 5, |a| {
+            a["status"]["sync"]["revision"] == json!(commit)
+        })
+        .await;
+    }
+    let nothing = json!({"spec": {"source": {"targetRevision": "no-such-branch"}}});
+    assert_eq!(
+        bed.admin().patch(path, "merge-patch", &nothing).await.code,
+        200
+    );
+    let failed = app(&bed, 5, |a| sync_of(a) == "Unknown").await;
+    assert!(conditions(&failed).contains("unable to resolve 'no-such-branch' to a commit SHA"));
+}
+
+#[tokio::test]
+async fn ignored_differences_neither_show_nor_heal() {
+    let more = json!({"spec": {"ignoreDifferences": [{"group": "apps", "kind": "Deployment",
+        "jqPathExpressions": [".spec.template.spec.containers[].image"]}]}});
+    let bed = Bed::with_app("n", &[("app/web.yml", &web("1"))], more).await;
+    bed.rolled_out("n", "1").await;
+    set_tag_by_hand(&bed, "7").await;
+    bed.rolled_out("n", "7").await;
+    let now = app(&bed, 5, |a| sync_of(a) == "Synced").await;
+    assert_eq!(
+        now["status"]["operationState"]["operation"]["sync"].get("autoHealAttemptsCount"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn reads_that_need_no_application() {
+    let bed = Bed::with_app("n", &[("app/web.yml", &web("1"))], none()).await;
+    bed.rolled_out("n", "1").await;
+    let devpod = bed.argocd("ARGOCD_AUTH_TOKEN");
+    let nobody = Client {
+        token: String::new(),
+        ..bed.argocd("ARGOCD_AUTH_TOKEN")
+    };
+    assert!(nobody.get("/api/version").await.json()["Version"].is_string());
+    let who = devpod.get("/api/v1/session/userinfo").await.json();
+    assert_eq!(
+        (who["loggedIn"].as_bool(), who["username"].as_str()),
+        (Some(true), Some("devpod"))
+    );
+    assert!(
+        nobody
+            .get("/api/v1/session/userinfo")
+            .await
+            .json()
+            .get("loggedIn")
+            .is_none()
+    );
+    let settings = devpod.get("/api/v1/settings").await.json();
+    assert_eq!(settings["trackingMethod"], "annotation");
+    let projects = devpod.get("/api/v1/projects/default").await.json();
+    assert_eq!(projects["metadata"]["name"], "default");
+    assert_eq!(devpod.get("/api/v1/projects/nope").await.code, 404);
+    let commit =
+        app(&bed, 5, |a| sync_of(a) == "Synced").await["status"]["sync"]["revision"].clone();
+    let path = format!(
+        "/api/v1/applications/n/revisions/{}/metadata",
+        commit.as_str().unwrap()
+    );
+    let metadata = devpod.get(&path).await.json();
+    assert_eq!(metadata["author"], "T <t@example.org>");
+    assert_eq!(metadata["message"], "change\n");
+    let names = async |query: &str| {
+        let listed = devpod
+            .get(&format!("/api/v1/applications?{query}"))
+            .await
+            .json();
+        json::list(&listed, "/items").len()
+    };
+    let url = format!("{}/n.git", bed.sandbox.git_url());
+    assert_eq!(names(&format!("repo={url}")).await, 1);
+    assert_eq!(names("repo=http://other/n.git").await, 0);
+    assert_eq!(names("projects=default&name=n").await, 1);
+    assert_eq!(names("projects=other").await, 0);
+}
