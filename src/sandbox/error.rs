@@ -144,12 +144,14 @@ impl ApiError {
         error
     }
 
-    pub(crate) fn patch_refused(message: &str) -> Self {
-        Self::new(
-            422,
-            "Invalid",
-            format!("the server rejected our request due to an error in our request: {message}"),
-        )
+    /// A JSON patch that does not apply; upstream keeps the cause to itself, the log has it.
+    pub(crate) fn patch_refused(cause: &str) -> Self {
+        tracing::debug!(cause, "a JSON patch does not apply");
+        let message = "the server rejected our request due to an error in our request".to_owned();
+        Self {
+            details: json!({}),
+            ..Self::new(422, "Invalid", message)
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
