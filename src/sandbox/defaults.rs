@@ -3,12 +3,17 @@
 
 use serde_json::{Value, json};
 
+use super::canonical;
 use super::error::ApiError;
 use super::json::{child, default, labels, list, text};
 use super::kinds::Kind;
 
 /// Fills the defaults of a kind.
 pub(crate) fn fill(kind: &Kind, object: &mut Value) {
+    let typed = kind.group != "argoproj.io";
+    if typed && let Some(spec) = object.get_mut("spec") {
+        canonical::omit_empty(spec);
+    }
     match kind.kind {
         "Deployment" => deployment(child(object, "spec")),
         "ReplicaSet" => {
@@ -147,6 +152,7 @@ fn container_defaults(container: &mut Value) {
     );
     default(container, "terminationMessagePolicy", json!("File"));
     default(container, "resources", json!({}));
+    canonical::quantities(&mut container["resources"]);
     for port in items(container, "ports") {
         default(port, "protocol", json!("TCP"));
     }

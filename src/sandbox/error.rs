@@ -144,12 +144,14 @@ impl ApiError {
         error
     }
 
-    pub(crate) fn patch_refused(message: &str) -> Self {
-        Self::new(
-            422,
-            "Invalid",
-            format!("the server rejected our request due to an error in our request: {message}"),
-        )
+    /// A JSON patch that does not apply; upstream keeps the cause to itself, the log has it.
+    pub(crate) fn patch_refused(cause: &str) -> Self {
+        tracing::debug!(cause, "a JSON patch does not apply");
+        let message = "the server rejected our request due to an error in our request".to_owned();
+        Self {
+            details: json!({}),
+            ..Self::new(422, "Invalid", message)
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -187,6 +189,12 @@ impl ApiError {
              application/strategic-merge-patch+json, application/apply-patch+yaml; got {found:?}"
         );
         Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    pub(crate) fn unread_protobuf() -> Self {
+        let message = "the sandbox reads protobuf for reviews, token requests and Namespaces only; \
+                       send JSON or YAML, as `kubectl create -f` and `kubectl apply -f` do";
+        Self::new(415, "UnsupportedMediaType", message.to_owned())
     }
 
     pub(crate) fn injected(code: u16) -> Self {

@@ -150,9 +150,12 @@ impl GitServer {
             // The user's own configuration has no business on a server.
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_COUNT", "2")
             .env("GIT_CONFIG_KEY_0", "safe.directory")
             .env("GIT_CONFIG_VALUE_0", "*")
+            // Forges allow partial clones.
+            .env("GIT_CONFIG_KEY_1", "uploadpack.allowFilter")
+            .env("GIT_CONFIG_VALUE_1", "true")
             .env("PATH_INFO", super::api::percent_decode(parts.uri.path()))
             .env("QUERY_STRING", parts.uri.query().unwrap_or(""))
             .env("REQUEST_METHOD", parts.method.as_str())

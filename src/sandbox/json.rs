@@ -167,6 +167,14 @@ pub(crate) fn template_hash(template: &Value, collision_count: i64) -> String {
     number.to_string().bytes().map(safe).collect()
 }
 
+/// The SHA-256 of a text, in hexadecimal.
+pub(crate) fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// Feeds a value in an order that does not depend on how it was built.
 fn feed(hasher: &mut Sha256, value: &Value) {
     match value {

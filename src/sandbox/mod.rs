@@ -9,6 +9,7 @@
 mod access_log;
 mod api;
 mod argocd;
+mod canonical;
 mod control;
 mod controllers;
 mod defaults;

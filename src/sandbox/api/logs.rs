@@ -22,8 +22,9 @@ pub(crate) fn answer(world: &World, call: &Call, target: &Target) -> Result<Answ
         "" => {
             let names: Vec<&str> = containers.iter().map(|c| text(c, "/name")).collect();
             return Err(ApiError::bad_request(format!(
-                "a container name must be specified for pod {}, choose one of: {names:?}",
-                target.name
+                "a container name must be specified for pod {}, choose one of: [{}]",
+                target.name,
+                names.join(" ")
             )));
         }
         name => containers

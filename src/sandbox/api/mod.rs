@@ -217,9 +217,7 @@ fn parse_body(body: &[u8]) -> Result<Value, ApiError> {
         return Ok(value);
     }
     if protobuf::is_protobuf(body) {
-        return protobuf::decode(body).ok_or_else(|| {
-            ApiError::unsupported_media("application/vnd.kubernetes.protobuf of this kind")
-        });
+        return protobuf::decode(body).ok_or_else(ApiError::unread_protobuf);
     }
     let text = std::str::from_utf8(body)
         .map_err(|e| ApiError::bad_request(format!("body is not UTF-8: {e}")))?;

@@ -113,6 +113,11 @@ pub(crate) fn sync_wave(object: &Value) -> Option<i64> {
         .ok()
 }
 
+/// Hooks are no part of the compared state; they are not run here either.
+fn is_hook(object: &Value) -> bool {
+    annotation(object, "argocd.argoproj.io/hook").is_some_and(|hook| hook != "Skip")
+}
+
 /// Whether an object asks for a sync option by annotation.
 pub(crate) fn has_option(object: &Value, option: &str) -> bool {
     let options = annotation(object, "argocd.argoproj.io/sync-options").unwrap_or("");
@@ -180,7 +185,7 @@ pub(crate) fn compare(
 ) -> Comparison {
     let mut out = Comparison::default();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for target in targets {
+    for target in targets.iter().filter(|t| !is_hook(t)) {
         let mut resource = Resource::of(target);
         let key = resource.key();
         *seen.entry(key.clone()).or_default() += 1;

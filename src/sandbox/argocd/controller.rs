@@ -65,7 +65,7 @@ pub(crate) async fn run(world: Arc<World>) {
         tokio::select! {
             () = world.stopped() => return,
             _ = changed.changed() => tokio::time::sleep(Duration::from_millis(15)).await,
-            () = tokio::time::sleep(Duration::from_millis(150)) => {}
+            () = tokio::time::sleep(Duration::from_millis(250)) => {}
         }
     }
 }
@@ -202,6 +202,9 @@ fn step(
     let Some(present) = objects.get(kind, namespace, name) else {
         return Ok(());
     };
+    if present.pointer("/metadata/deletionTimestamp").is_some() {
+        return remove(objects, &present, tracked);
+    }
     let project =
         by_kind(GROUP, "AppProject").and_then(|k| objects.get(k, NAMESPACE, project_of(&present)));
     let windows = Windows::of(&present, project.as_deref(), Timestamp::now());
@@ -235,6 +238,27 @@ fn step(
         memory.fresh = false;
     }
     objects.put(kind, new, Part::Main)?;
+    Ok(())
+}
+
+/// The end of an Application with a finalizer: what it made goes first.
+fn remove(objects: &mut Objects, app: &Value, tracked: &[Arc<Value>]) -> Result<(), ApiError> {
+    for object in tracked {
+        let Some(kind) = by_manifest(object) else {
+            continue;
+        };
+        let (namespace, name) = (
+            text(object, "/metadata/namespace"),
+            text(object, "/metadata/name"),
+        );
+        objects.delete(kind, namespace, name)?;
+    }
+    let kind = by_kind(GROUP, "Application").ok_or_else(ApiError::no_route)?;
+    objects.delete(
+        kind,
+        text(app, "/metadata/namespace"),
+        text(app, "/metadata/name"),
+    )?;
     Ok(())
 }
 

@@ -22,8 +22,10 @@ use super::kinds::{Kind, by_kind};
 use super::store::{Objects, Part, Writer};
 use super::world::World;
 
-/// How often time alone is looked at (pods starting, deadlines).
+/// How often time alone is looked at while pods are starting.
 const TICK: Duration = Duration::from_millis(40);
+/// And while only deadlines may pass, which are whole seconds.
+const SLOW_TICK: Duration = Duration::from_millis(250);
 
 /// Runs the controllers until the sandbox stops.
 pub(crate) async fn run(world: Arc<World>) {
@@ -35,7 +37,7 @@ pub(crate) async fn run(world: Arc<World>) {
         tokio::select! {
             () = world.stopped() => return,
             _ = changed.changed() => tokio::time::sleep(Duration::from_millis(3)).await,
-            () = tokio::time::sleep(TICK) => {}
+            () = tokio::time::sleep(if pods.are_settled() { SLOW_TICK } else { TICK }) => {}
         }
     }
 }
@@ -108,6 +110,7 @@ pub(crate) fn event(
         return Ok(());
     }
     let component = match text(about, "/kind") {
+        "Pod" if reason == "Scheduled" => "default-scheduler",
         "Pod" => "kubelet",
         "Deployment" => "deployment-controller",
         "Application" => "argocd-application-controller",

@@ -96,9 +96,15 @@ pub(crate) fn admit(objects: &Objects, pod: &mut Value) -> Result<(), ApiError> 
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
     since: HashMap<String, Instant>,
+    unsettled: usize,
 }
 
 impl Pods {
+    /// Whether no pod was on its way at the last pass.
+    pub(crate) fn are_settled(&self) -> bool {
+        self.unsettled == 0
+    }
+
     /// One step for every pod.
     pub(crate) fn pass(
         &mut self,
@@ -115,6 +121,10 @@ impl Pods {
             self.step(objects, pod, first.elapsed(), ready_after)?;
         }
         self.since = since;
+        self.unsettled = all
+            .iter()
+            .filter(|p| p.pointer("/status/podIP").is_none())
+            .count();
         Ok(())
     }
 
@@ -291,10 +301,18 @@ fn container_state(pod: &Value, container: &Value, behaviour: Behaviour) -> Valu
         Behaviour::OutOfMemory => (back_off, terminated("OOMKilled", 137), 3, false),
         Behaviour::NoPull => (pull, json!({}), 0, false),
     };
-    let pulled = behaviour != Behaviour::NoPull;
-    let digest = crate::sandbox::json::template_hash(&json!(image), 0);
+    let repository = image
+        .rsplit_once(':')
+        .map_or(&*image, |(repository, _)| repository);
+    let image_id = match behaviour {
+        Behaviour::NoPull => String::new(),
+        _ => format!(
+            "{repository}@sha256:{}",
+            crate::sandbox::json::digest(&image)
+        ),
+    };
     json!({"name": name, "image": image,
-        "imageID": if pulled { format!("{}@sha256:{digest:0>64}", image.split(':').next().unwrap_or("")) } else { String::new() },
+        "imageID": image_id,
         "ready": ready, "started": ready || behaviour == Behaviour::NeverReady,
         "restartCount": restarts, "state": state, "lastState": last})
 }

@@ -4,11 +4,11 @@ use super::*;
 
 const MANUAL: fn() -> Value = || json!({"spec": {"syncPolicy": null}});
 
-fn none() -> Value {
+pub(crate) fn none() -> Value {
     json!({})
 }
 
-async fn app(bed: &Bed, limit: u64, test: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn app(bed: &Bed, limit: u64, test: impl Fn(&Value) -> bool) -> Value {
     let place = ("argoproj.io", "Application", "argocd", "n");
     bed.sandbox
         .wait_for(place, Duration::from_secs(limit), test)
@@ -16,11 +16,11 @@ async fn app(bed: &Bed, limit: u64, test: impl Fn(&Value) -> bool) -> Value {
         .unwrap()
 }
 
-fn sync_of(app: &Value) -> &str {
+pub(crate) fn sync_of(app: &Value) -> &str {
     json::text(app, "/status/sync/status")
 }
 
-async fn set_tag_by_hand(bed: &Bed, tag: &str) {
+pub(crate) async fn set_tag_by_hand(bed: &Bed, tag: &str) {
     let patch = json!({"spec": {"template": {"spec": {"containers": [
         {"name": "web", "image": format!("example.org/web:{tag}")}]}}}});
     let path = "/apis/apps/v1/namespaces/n/deployments/web";
@@ -33,7 +33,7 @@ async fn set_tag_by_hand(bed: &Bed, tag: &str) {
     );
 }
 
-fn conditions(app: &Value) -> String {
+pub(crate) fn conditions(app: &Value) -> String {
     app["status"]["conditions"].to_string()
 }
 
@@ -322,97 +322,6 @@ async fn broken_sources_become_comparison_errors() {
 }
 
 #[tokio::test]
-async fn pruning_obeys_the_annotation_that_forbids_it() {
-    let extra = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\n  annotations:\n    argocd.argoproj.io/sync-options: Prune=false\n";
-    let gone = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: gone\n";
-    let files = [
-        ("app/web.yml", &*web("1")),
-        ("app/extra.yml", extra),
-        ("app/gone.yml", gone),
-    ];
-    let bed = Bed::with_app("n", &files, none()).await;
-    bed.rolled_out("n", "1").await;
-    app(&bed, 5, |a| sync_of(a) == "Synced").await;
-    bed.push("n", &[("app/extra.yml", ""), ("app/gone.yml", "")]);
-    bed.sandbox.refresh("n").await.unwrap();
-    let skipped = |a: &Value| {
-        a["status"]["operationState"]["syncResult"]
-            .to_string()
-            .contains("PruneSkipped")
-    };
-    app(&bed, 5, skipped).await;
-    assert!(bed.sandbox.get("", "ConfigMap", "n", "extra").is_some());
-    assert!(bed.sandbox.get("", "ConfigMap", "n", "gone").is_none());
-    // The Application stays OutOfSync for ever, and yet deploys.
-    let commit = bed.push("n", &[("app/web.yml", &web("2"))]);
-    bed.sandbox.refresh("n").await.unwrap();
-    bed.rolled_out("n", "2").await;
-    let after = app(&bed, 5, |a| {
-        a["status"]["sync"]["revision"] == json!(commit)
-    })
-    .await;
-    assert_eq!(sync_of(&after), "OutOfSync");
-    let entry = json::list(&after, "/status/resources")
-        .iter()
-        .find(|r| r["kind"] == "Deployment");
-    assert_eq!(entry.unwrap()["status"], "Synced");
-}
-
-#[tokio::test]
-async fn sync_windows_hold_automatic_and_manual_syncs() {
-    let bed = Bed::with_app("n", &[("app/web.yml", &web("1"))], none()).await;
-    bed.rolled_out("n", "1").await;
-    let deny = json!({"spec": {"syncWindows": [{"kind": "deny", "schedule": "* * * * *",
-        "duration": "24h", "namespaces": ["n"]}]}});
-    let project = "/apis/argoproj.io/v1alpha1/namespaces/argocd/appprojects/default";
-    assert_eq!(
-        bed.admin().patch(project, "merge-patch", &deny).await.code,
-        200
-    );
-    let commit = bed.push("n", &[("app/web.yml", &web("2"))]);
-    bed.sandbox.refresh("n").await.unwrap();
-    let seen = app(&bed, 5, |a| {
-        a["status"]["sync"]["revision"] == json!(commit)
-    })
-    .await;
-    assert_eq!(sync_of(&seen), "OutOfSync");
-    let devpod = bed.argocd("ARGOCD_AUTH_TOKEN");
-    let windows = devpod
-        .get("/api/v1/applications/n/syncwindows")
-        .await
-        .json();
-    assert_eq!(windows["activeWindows"][0]["kind"], "deny");
-    assert!(windows.get("canSync").is_none());
-    let admin = bed.argocd("UNSHIP_WORLD_ADMIN_ARGOCD_TOKEN");
-    let refused = admin
-        .post("/api/v1/applications/n/sync", &none())
-        .await
-        .json();
-    assert_eq!(refused["error"], "cannot sync: blocked by sync window");
-    let open = json!({"spec": {"syncWindows": null}});
-    assert_eq!(
-        bed.admin().patch(project, "merge-patch", &open).await.code,
-        200
-    );
-    bed.rolled_out("n", "2").await;
-}
-
-#[tokio::test]
-async fn waves_wait_for_health() {
-    let first = web("1-never").replace(
-        "  name: web\nspec:\n  replicas",
-        "  name: web\n  annotations:\n    argocd.argoproj.io/sync-wave: \"-1\"\nspec:\n  replicas",
-    );
-    let bed = Bed::with_app("n", &[("app/web.yml", &first)], none()).await;
-    let waits = |a: &Value| {
-        json::text(a, "/status/operationState/message")
-            == "waiting for healthy state of apps/Deployment web"
-    };
-    app(&bed, 5, waits).await;
-    assert!(bed.sandbox.get("", "Service", "n", "web").is_none());
-}
-
-#[tokio::test]
 async fn the_token_alone_shows_the_cluster() {
     let bed = Bed::with_app("n", &[("app/web.yml", &web("1"))], none()).await;
     let first = bed.rolled_out("n", "1").await;
@@ -504,4 +413,95 @@ async fn stale_answers_show_an_earlier_state() {
     );
     let now = devpod.get("/api/v1/applications/n").await.json();
     assert_eq!(now["status"]["sync"]["revision"], json!(commit));
+}
+
+#[tokio::test]
+async fn an_application_with_the_finalizer_takes_its_resources_along() {
+    let more = json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}});
+    let bed = Bed::with_app("n", &[("app/web.yml", &web("1"))], more).await;
+    bed.rolled_out("n", "1").await;
+    let path = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/n";
+    assert_eq!(
+        bed.admin().send("DELETE", path, "", "").await.unwrap().code,
+        200
+    );
+    let limit = std::time::Instant::now() + Duration::from_secs(5);
+    while bed.sandbox.get("apps", "Deployment", "n", "web").is_some() {
+        assert!(
+            std::time::Instant::now() < limit,
+            "the Deployment is still there"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(bed.admin().get(path).await.code, 404);
+}
+
+#[tokio::test]
+async fn zero_values_and_quantities_make_no_difference() {
+    let odd = web("1").replace(
+        "      containers:\n",
+        "      nodeSelector: {}\n      hostNetwork: false\n      containers:\n",
+    );
+    let odd = odd.replace(
+        "          ports: [{name",
+        "          resources: {limits: {cpu: 0.1, memory: 1024Mi}}\n          ports: [{name",
+    );
+    let odd = odd.replace("  replicas: 1\n", "  replicas: 1\n  paused: false\n");
+    let bed = Bed::with_app("n", &[("app/web.yml", &odd)], none()).await;
+    let live = bed.rolled_out("n", "1").await;
+    let limits = &live["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"];
+    assert_eq!(limits, &json!({"cpu": "100m", "memory": "1Gi"}));
+    assert!(live["spec"].get("paused").is_none());
+    app(&bed, 5, |a| sync_of(a) == "Synced").await;
+}
+
+#[tokio::test]
+async fn reads_that_need_no_application() {
+    let bed = Bed::with_app("n", &[("app/web.yml", &web("1"))], none()).await;
+    bed.rolled_out("n", "1").await;
+    let devpod = bed.argocd("ARGOCD_AUTH_TOKEN");
+    let nobody = Client {
+        token: String::new(),
+        ..bed.argocd("ARGOCD_AUTH_TOKEN")
+    };
+    assert!(nobody.get("/api/version").await.json()["Version"].is_string());
+    let who = devpod.get("/api/v1/session/userinfo").await.json();
+    assert_eq!(
+        (who["loggedIn"].as_bool(), who["username"].as_str()),
+        (Some(true), Some("devpod"))
+    );
+    assert!(
+        nobody
+            .get("/api/v1/session/userinfo")
+            .await
+            .json()
+            .get("loggedIn")
+            .is_none()
+    );
+    let settings = devpod.get("/api/v1/settings").await.json();
+    assert_eq!(settings["trackingMethod"], "annotation");
+    let projects = devpod.get("/api/v1/projects/default").await.json();
+    assert_eq!(projects["metadata"]["name"], "default");
+    assert_eq!(devpod.get("/api/v1/projects/nope").await.code, 404);
+    let commit =
+        app(&bed, 5, |a| sync_of(a) == "Synced").await["status"]["sync"]["revision"].clone();
+    let path = format!(
+        "/api/v1/applications/n/revisions/{}/metadata",
+        commit.as_str().unwrap()
+    );
+    let metadata = devpod.get(&path).await.json();
+    assert_eq!(metadata["author"], "T <t@example.org>");
+    assert_eq!(metadata["message"], "change\n");
+    let names = async |query: &str| {
+        let listed = devpod
+            .get(&format!("/api/v1/applications?{query}"))
+            .await
+            .json();
+        json::list(&listed, "/items").len()
+    };
+    let url = format!("{}/n.git", bed.sandbox.git_url());
+    assert_eq!(names(&format!("repo={url}")).await, 1);
+    assert_eq!(names("repo=http://other/n.git").await, 0);
+    assert_eq!(names("projects=default&name=n").await, 1);
+    assert_eq!(names("projects=other").await, 0);
 }

@@ -63,6 +63,27 @@ async fn clone_commit_and_push_over_http() {
     assert_eq!(live["status"]["availableReplicas"], 1);
     let tip = good(&clone, &["ls-remote", "origin", "refs/heads/main"]).await;
     assert!(tip.starts_with(&commit));
+    let blobless = [
+        "clone",
+        "-q",
+        "--bare",
+        "--filter=blob:none",
+        &url,
+        "blobless",
+    ];
+    good(folder, &blobless).await;
+    let missing = [
+        "rev-list",
+        "--objects",
+        "--all",
+        "--missing=print",
+        "--no-object-names",
+    ];
+    let listed = good(&folder.join("blobless"), &missing).await;
+    assert!(
+        listed.lines().any(|l| l.starts_with('?')),
+        "blobs stay on the server"
+    );
     let log = std::fs::read_to_string(bed.sandbox.variable("UNSHIP_WORLD_GIT_LOG")).unwrap();
     let pushed = log
         .lines()

@@ -1,6 +1,7 @@
 //! The sandbox as its clients see it: over HTTP, with git as the only program needed.
 
 mod argocd;
+mod argocd_sync;
 mod client;
 mod git;
 mod kubernetes;
