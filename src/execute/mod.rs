@@ -104,21 +104,31 @@ impl std::fmt::Debug for Setup {
     }
 }
 
-/// Waits that grow: quick at first, since most waits are short, then slower.
+/// Waits between polls: even at first, since most waits are short, then growing.
 #[derive(Debug)]
 struct Pace {
+    began: std::time::Instant,
     next: Duration,
     most: Duration,
 }
 
 impl Pace {
-    const fn new(first: Duration, most: Duration) -> Self {
-        Self { next: first, most }
+    /// How long the first, even pace is kept.
+    const QUICK: Duration = Duration::from_secs(3);
+
+    fn new(first: Duration, most: Duration) -> Self {
+        Self {
+            began: std::time::Instant::now(),
+            next: first,
+            most,
+        }
     }
 
     async fn wait(&mut self) {
         tokio::time::sleep(self.next).await;
-        self.next = (self.next * 3 / 2).min(self.most);
+        if self.began.elapsed() > Self::QUICK {
+            self.next = (self.next * 3 / 2).min(self.most);
+        }
     }
 }
 

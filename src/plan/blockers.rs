@@ -24,8 +24,13 @@ pub(super) struct Landing {
 pub(super) fn landing(observation: &Observation, changes_git: bool) -> Landing {
     let mut found = Landing::default();
     let workload = observation.cluster.workload.as_ref();
-    if let Some(workload) = workload.filter(|w| w.paused) {
-        found.blockers.push(paused(workload));
+    match workload.filter(|w| w.paused) {
+        Some(workload) if changes_git => found.warnings.push(format!(
+            "{} is paused; the same commit sets spec.paused: false, so that its rollout goes on",
+            workload.reference.short()
+        )),
+        Some(workload) => found.blockers.push(paused(workload)),
+        None => {}
     }
     if let Some(Workload {
         controller: Some((kind, name)),

@@ -141,6 +141,7 @@ fn prepare(
     }
     let choice = choose(timeline, observation, request)?;
     let edited = edit(&document, git, &choice, request).map_err(Refusal::one)?;
+    let edited = unpaused(observation, git, edited).map_err(Refusal::one)?;
     let files = edited_files(git, observation, &choice, request, edited)?;
     let changes_git = !files.is_empty();
     let after = template_after(&files, &document, git, observation)?;
@@ -254,6 +255,21 @@ fn edit(
 
 const fn document_kind(request: &Request) -> &'static str {
     request.target.kind.as_str()
+}
+
+/// A paused Deployment is unpaused by the same commit. Argo CD (3.2, seen on a real
+/// one) finds no difference in `paused: false` alone and does not apply it; together
+/// with a changed template it is applied and the rollout goes on.
+fn unpaused(observation: &Observation, git: &GitView, edited: String) -> Result<String, Blocker> {
+    let paused = observation
+        .cluster
+        .workload
+        .as_ref()
+        .is_some_and(|workload| workload.paused);
+    if !paused || edited == *git.text {
+        return Ok(edited);
+    }
+    Document::of(&edited, &git.file, &observation.target)?.unpause(&git.file)
 }
 
 fn edited_files(

@@ -146,6 +146,11 @@ impl Document {
         self.apply(file, &edits)
     }
 
+    /// The file with `spec.paused: false`.
+    pub(super) fn unpause(&self, file: &str) -> Result<String, Blocker> {
+        self.apply(file, &[set("spec.paused", Value::Bool(false))?])
+    }
+
     /// The file with the entry's images, and with whatever names the old tag in
     /// labels and variables set to what the entry has there: one change, so that
     /// no second rollout follows.

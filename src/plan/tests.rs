@@ -532,10 +532,9 @@ fn what_keeps_a_commit_from_landing_is_said_before_it_is_made() {
         change(seen.argocd.application.as_mut().unwrap());
         assert_eq!(refused(&seen, &request()), [id]);
     }
-    let mut seen = world(&BAD);
-    seen.cluster.workload.as_mut().unwrap().paused = true;
-    assert_eq!(refused(&seen, &request()), ["paused"]);
     // Where landing is not waited for, the same is a warning.
+    let mut seen = world(&BAD);
+    seen.argocd.application.as_mut().unwrap().auto_sync.enabled = false;
     let push = Request {
         goal: Goal::Pushed,
         ..request()
@@ -545,8 +544,29 @@ fn what_keeps_a_commit_from_landing_is_said_before_it_is_made() {
             .plan
             .warnings
             .iter()
-            .any(|w| w.contains("paused"))
+            .any(|w| w.contains("auto-sync"))
     );
+}
+
+#[test]
+fn a_paused_deployment_is_unpaused_by_the_same_commit() {
+    let mut seen = world(&BAD);
+    seen.cluster.workload.as_mut().unwrap().paused = true;
+    let prepared = planned(&seen, &request());
+    let wanted =
+        manifest("1.2.0", "").replace("  replicas: 1\n", "  paused: false\n  replicas: 1\n");
+    assert_eq!(prepared.files[0].after, wanted);
+    assert!(
+        prepared.plan.targets[0]
+            .fields
+            .contains(&"spec.paused".to_owned())
+    );
+    // Git right already: nothing that Argo CD would apply.
+    let same = Request {
+        to: To::Text("1.2.1".into()),
+        ..request()
+    };
+    assert_eq!(refused(&seen, &same), ["paused"]);
 }
 
 #[test]
