@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
@@ -67,7 +66,8 @@ func runKwok(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var command *cobra.Command = kwok.NewCommand(ctx)
+	command := kwok.NewCommand(ctx)
+	command.Version = "" // its flag is not a bool here: the apiserver's package registered another
 	command.PersistentFlags().AddFlagSet(flags)
 	return command.ExecuteContext(ctx)
 }

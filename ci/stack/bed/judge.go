@@ -1,0 +1,3 @@
+package main
+
+func runJudge([]string) error { return nil }
