@@ -78,6 +78,9 @@ func containerLog(found *pod, name, container string, previous bool) ([]string, 
 			return nil, fmt.Errorf("previous terminated container %q in pod %q not found", container, name)
 		}
 		started := []string{"starting " + c.Image, "reading configuration"}
+		if strings.Contains(fmt.Sprint(c.LastState), "OOMKilled") {
+			return append(started, "listening on :8080", "loading tokenizer"), nil
+		}
 		if len(c.LastState) > 0 {
 			return append(started, "panic: runtime error: invalid memory address or nil pointer dereference",
 				"goroutine 1 [running]:", "main.loadConfig(...)", "exit status 1"), nil

@@ -242,14 +242,20 @@ func (s *stack) load() error {
 	return err
 }
 
-// portsFree finds out before anything starts that a port of an earlier run is taken by now.
+// portsFree finds out before anything starts that a port of an earlier run is taken by now. A
+// program that has just ended may hold its port a moment longer, until its last thread is gone.
 func (s *stack) portsFree() error {
 	for name, port := range s.ports {
-		listener, err := net.Listen("tcp", s.address(name))
+		err := until(name, 3*time.Second, nil, func() error {
+			listener, err := net.Listen("tcp", s.address(name))
+			if err == nil {
+				err = listener.Close()
+			}
+			return err
+		})
 		if err != nil {
-			return fmt.Errorf("port %d (%s) is taken by another program; `ci/stack/up --fresh` chooses other ports: %w", port, name, err)
+			return fmt.Errorf("port %d is taken by another program; `ci/stack/up --fresh` chooses other ports: %w", port, err)
 		}
-		_ = listener.Close()
 	}
 	return nil
 }
