@@ -62,7 +62,7 @@ func (s *stack) start(name string, environment []string, argv ...string) (*progr
 func (p *program) died() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s ended; the end of %s:\n%s", p.name, p.log, tail(p.log, 12))
+		return fmt.Errorf("%s ended; the end of %s:%s", p.name, p.log, tail(p.log, 12))
 	default:
 		return nil
 	}
@@ -74,7 +74,11 @@ func tail(path string, lines int) string {
 		return err.Error()
 	}
 	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	return "  " + strings.Join(all[max(0, len(all)-lines):], "\n  ")
+	shown := ""
+	for _, line := range all[max(0, len(all)-lines):] {
+		shown += "\n  " + line[:min(len(line), 240)]
+	}
+	return shown
 }
 
 // birth identifies a process beyond its pid, which the system gives out again: its start time.

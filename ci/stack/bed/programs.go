@@ -281,7 +281,7 @@ func (s *stack) finish() error {
 	// What kept state makes look ready may lack the program that keeps it so.
 	for _, name := range stopOrder {
 		if s.recorded(name) == 0 {
-			return fmt.Errorf("%s has ended; the end of its log:\n%s", name, tail(s.path("logs", name+".log"), 12))
+			return fmt.Errorf("%s has ended; the end of its log:%s", name, tail(s.path("logs", name+".log"), 12))
 		}
 	}
 	return s.writeEnvironment(tokens)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/http"
 	"os"
@@ -42,8 +43,13 @@ var portNames = []string{
 	"argocd-server-metrics", "kubectl-proxy",
 }
 
-// firstPort is below the range that systems use for outgoing connections.
-const firstPort = 21700
+// Ports come from below the range that systems use for outgoing connections, in blocks: which
+// block follows from the state folder, so that test beds which run in turns do not meet.
+const (
+	firstPort = 21700
+	blocks    = 400
+	blockSize = 20
+)
 
 // stack is one test bed: a folder of state, a folder of programs.
 type stack struct {
@@ -197,11 +203,14 @@ func (s *stack) choose() error {
 		return err
 	}
 	chosen := settings{map[string]int{}, map[string]string{}}
-	next := firstPort
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(s.state))
+	block := firstPort + int(hash.Sum32()%blocks)*blockSize
+	next := block
 	for _, name := range portNames {
 		for ; ; next++ {
-			if next > firstPort+2000 {
-				return fmt.Errorf("no free port for %s in %d-%d", name, firstPort, next)
+			if next > block+1000 {
+				return fmt.Errorf("no free port for %s in %d-%d", name, block, next)
 			}
 			if listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(next)); err == nil {
 				_ = listener.Close()
