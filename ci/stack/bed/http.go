@@ -67,9 +67,23 @@ func postJSON(c *http.Client, url, token string, body, answer any) error {
 		return err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
+	return decode(response, answer)
+}
+
+// getJSON reads one document.
+func getJSON(c *http.Client, url string, answer any) error {
+	response, err := c.Get(url)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return decode(response, answer)
+}
+
+func decode(response *http.Response, answer any) error {
+	if response.StatusCode/100 != 2 {
 		message, _ := io.ReadAll(io.LimitReader(response.Body, 500))
-		return fmt.Errorf("POST %s: %s: %s", url, response.Status, message)
+		return fmt.Errorf("%s %s: %s: %s", response.Request.Method, response.Request.URL, response.Status, message)
 	}
 	return json.NewDecoder(response.Body).Decode(answer)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -30,7 +29,7 @@ func (s *stack) startAll() error {
 	if err := s.startAPIServer(); err != nil {
 		return err
 	}
-	if err := s.apply(clusterManifests, "-f", "-"); err != nil {
+	if err := s.apply(clusterManifests, "unship-stack", "-f", "-"); err != nil {
 		return err
 	}
 	s.progress("apiserver ready")
@@ -150,13 +149,31 @@ func (s *stack) startNodes() error {
 	if err != nil {
 		return err
 	}
-	return until("nodes", 60*time.Second, []*program{kubelet, kwok}, func() error {
-		ready, err := s.kubectl("", "get", "nodes", "-o", `jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)
-		if err == nil && ready != "True True" {
-			err = fmt.Errorf("nodes ready: %q", ready)
+	return until("nodes", 60*time.Second, []*program{kubelet, kwok}, s.nodesReady)
+}
+
+func (s *stack) nodesReady() error {
+	var nodes struct {
+		Items []struct {
+			Metadata struct{ Name string }
+			Status   struct {
+				Conditions []struct{ Type, Status string }
+			}
 		}
+	}
+	if err := getJSON(s.admin, s.apiserver()+"/api/v1/nodes", &nodes); err != nil {
 		return err
-	})
+	}
+	for _, node := range nodes.Items {
+		ready := false
+		for _, condition := range node.Status.Conditions {
+			ready = ready || condition.Type == "Ready" && condition.Status == "True"
+		}
+		if !ready {
+			return fmt.Errorf("node %s is not ready", node.Metadata.Name)
+		}
+	}
+	return nil
 }
 
 func (s *stack) startObserver() error {
@@ -213,59 +230,53 @@ func (s *stack) startArgoCD() error {
 	return nil
 }
 
-// applyArgoCD creates what Argo CD's own manifests say, without its Deployments. The CRDs are
-// too large for a client-side apply.
+// applyArgoCD creates what Argo CD's own manifests say, without its Deployments, and our settings
+// under a field manager of their own: they add to its ConfigMaps. The CRDs are too large for a
+// client-side apply.
 func (s *stack) applyArgoCD() error {
 	own := strings.NewReplacer("@GIT_URL@", s.url("git"), "@GIT_USER@", gitUser, "@GIT_PASSWORD@", s.passwords["git"]).Replace(argocdManifests)
+	objects := []string{"-n", "argocd"}
+	for _, pattern := range []string{
+		"base/config/argocd-*.yaml", "base/application-controller-roles/argocd-*.yaml", "cluster-rbac/*/argocd-*.yaml",
+		"base/server/argocd-server-sa.yaml", "base/server/argocd-server-role.yaml", "base/server/argocd-server-rolebinding.yaml",
+	} {
+		files, err := filepath.Glob(filepath.Join(s.argocd, pattern))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			objects = append(objects, "-f", file)
+		}
+	}
 	return all(
 		func() error {
-			if err := s.apply("", "-k", filepath.Join(s.argocd, "crds")); err != nil {
+			if err := s.apply("", "argocd", "-k", filepath.Join(s.argocd, "crds")); err != nil {
 				return err
 			}
 			return until("the CRDs of Argo CD", 30*time.Second, nil, func() error {
-				return errors.Join(
-					answers(s.admin, s.apiserver()+"/apis/argoproj.io/v1alpha1/applications"),
-					answers(s.admin, s.apiserver()+"/apis/argoproj.io/v1alpha1/applicationsets"),
-					answers(s.admin, s.apiserver()+"/apis/argoproj.io/v1alpha1/appprojects"))
+				group := s.apiserver() + "/apis/argoproj.io/v1alpha1/"
+				return errors.Join(answers(s.admin, group+"applications"),
+					answers(s.admin, group+"applicationsets"), answers(s.admin, group+"appprojects"))
 			})
 		},
-		func() error {
-			if err := s.apply("", "-n", "argocd", "-k", filepath.Join(s.argocd, "base", "config")); err != nil {
-				return err
-			}
-			return s.apply(own, "-f", "-")
-		},
-		func() error {
-			return s.apply("", "-n", "argocd", "-k", filepath.Join(s.argocd, "base", "application-controller-roles"))
-		},
-		func() error { return s.apply("", "-k", filepath.Join(s.argocd, "cluster-rbac")) },
-		func() error {
-			server := filepath.Join(s.argocd, "base", "server", "argocd-server-")
-			return s.apply("", "-n", "argocd", "-f", server+"sa.yaml", "-f", server+"role.yaml", "-f", server+"rolebinding.yaml")
-		},
+		func() error { return s.apply("", "argocd", objects...) },
+		func() error { return s.apply(own, "unship-stack", "-f", "-") },
 	)
 }
 
 // finish asks Argo CD for the tokens and writes the environment file, by which a later up knows
 // that this one came to its end.
 func (s *stack) finish() error {
-	var password string
-	err := until("the admin's first password", 30*time.Second, nil, func() error {
-		encoded, err := s.kubectl("", "-n", "argocd", "get", "secret", "argocd-initial-admin-secret", "-o", "jsonpath={.data.password}")
-		if err != nil {
-			return err
-		}
-		decoded, err := base64.StdEncoding.DecodeString(encoded)
-		password = string(decoded)
-		return err
-	})
-	if err != nil {
+	var secret struct{ Data struct{ Password []byte } }
+	if err := until("the admin's first password", 30*time.Second, nil, func() error {
+		return getJSON(s.admin, s.apiserver()+"/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret", &secret)
+	}); err != nil {
 		return err
 	}
 	var answer struct{ Token string }
 	argocd := s.url("argocd-server") + "/api/v1"
 	if err := until("Argo CD's session", 30*time.Second, nil, func() error {
-		return postJSON(s.plain, argocd+"/session", "", map[string]string{"username": "admin", "password": password}, &answer)
+		return postJSON(s.plain, argocd+"/session", "", map[string]string{"username": "admin", "password": string(secret.Data.Password)}, &answer)
 	}); err != nil {
 		return err
 	}

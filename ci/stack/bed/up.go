@@ -32,7 +32,7 @@ const (
 	gitUser   = "devpod"
 	serverURL = "https://kubernetes.default.svc"
 	// Long enough that a bed which is left running for days still works.
-	tokenLife = "720h"
+	tokenLife = 720 * time.Hour
 )
 
 // portNames are the listeners that get a port; the numbers live in the state folder, since
@@ -308,29 +308,28 @@ func (s *stack) writeKubeconfig(name, server, namespace, credentials string) err
 	return os.WriteFile(s.kubeconfigPath(name), []byte(text), 0o600)
 }
 
-// kubectl runs kubectl as the admin.
-func (s *stack) kubectl(input string, args ...string) (string, error) {
-	command := exec.Command(s.program("kubectl"), append([]string{"--kubeconfig", s.kubeconfigPath("admin")}, args...)...)
+// apply has kubectl apply files and standard input, as one field manager.
+func (s *stack) apply(input, manager string, args ...string) error {
+	command := exec.Command(s.program("kubectl"), append([]string{
+		"--kubeconfig", s.kubeconfigPath("admin"), "apply", "--server-side", "--force-conflicts", "--field-manager=" + manager,
+	}, args...)...)
 	command.Stdin = strings.NewReader(input)
-	var errors strings.Builder
-	command.Stderr = &errors
-	out, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, errors.String())
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl apply: %w\n%s", err, out)
 	}
-	return string(out), nil
-}
-
-func (s *stack) apply(input string, args ...string) error {
-	_, err := s.kubectl(input, append([]string{"apply", "--server-side", "--force-conflicts"}, args...)...)
-	return err
+	return nil
 }
 
 // token makes a kubeconfig for a ServiceAccount.
 func (s *stack) token(namespace, account, file string) error {
-	token, err := s.kubectl("", "-n", namespace, "create", "token", account, "--duration="+tokenLife)
-	if err != nil {
+	url := fmt.Sprintf("%s/api/v1/namespaces/%s/serviceaccounts/%s/token", s.apiserver(), namespace, account)
+	request := map[string]any{
+		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+		"spec": map[string]any{"expirationSeconds": int(tokenLife.Seconds())},
+	}
+	var answer struct{ Status struct{ Token string } }
+	if err := postJSON(s.admin, url, "", request, &answer); err != nil {
 		return err
 	}
-	return s.writeKubeconfig(file, s.apiserver(), namespace, "{token: "+strings.TrimSpace(token)+"}")
+	return s.writeKubeconfig(file, s.apiserver(), namespace, "{token: "+answer.Status.Token+"}")
 }
