@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,6 +143,9 @@ func (s *stack) startNodes() error {
 	if err != nil {
 		return err
 	}
+	if err := s.forgetLeases(); err != nil {
+		return err
+	}
 	kwok, err := s.start("kwok", nil, s.program("kwok"), "--kubeconfig="+s.kubeconfigPath("kwok"),
 		"--config="+s.path("kwok.yaml"), "--manage-all-nodes=true", "--cidr=10.1.0.0/16", "--server-address="+s.address("kwok"),
 		"--node-ip=127.0.0.1", "--node-name=localhost", fmt.Sprintf("--node-port=%d", s.ports["kubelet"]),
@@ -152,7 +156,30 @@ func (s *stack) startNodes() error {
 	return until("nodes", 60*time.Second, []*program{kubelet, kwok}, s.nodesReady)
 }
 
+func (s *stack) leases() string {
+	return s.apiserver() + "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+}
+
+// forgetLeases lets a new kwok take over the nodes at once: the one of an earlier run holds their
+// leases for 40 seconds, in which no pod would start.
+func (s *stack) forgetLeases() error {
+	request, err := http.NewRequest(http.MethodDelete, s.leases(), nil)
+	if err != nil {
+		return err
+	}
+	response, err := s.admin.Do(request)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+// nodesReady: kwok holds every node's lease, and every node is Ready.
 func (s *stack) nodesReady() error {
+	var held struct{ Items []any }
+	if err := getJSON(s.admin, s.leases(), &held); err != nil {
+		return err
+	}
 	var nodes struct {
 		Items []struct {
 			Metadata struct{ Name string }
@@ -163,6 +190,9 @@ func (s *stack) nodesReady() error {
 	}
 	if err := getJSON(s.admin, s.apiserver()+"/api/v1/nodes", &nodes); err != nil {
 		return err
+	}
+	if len(held.Items) < len(nodes.Items) {
+		return fmt.Errorf("kwok holds %d leases of %d nodes", len(held.Items), len(nodes.Items))
 	}
 	for _, node := range nodes.Items {
 		ready := false
