@@ -117,10 +117,15 @@ func linesSince(path string, offset int64) (lines []map[string]any, damaged []st
 	if _, err := file.Seek(offset, io.SeekStart); err != nil {
 		return nil, nil, err
 	}
-	scanner := bufio.NewScanner(file)
-	scanner.Buffer(nil, 64<<20)
-	for scanner.Scan() {
-		text := scanner.Text()
+	reader := bufio.NewReader(file)
+	for {
+		text, err := reader.ReadString('\n')
+		if err == io.EOF {
+			return lines, damaged, nil // what follows the last line end is still being written
+		}
+		if err != nil {
+			return nil, nil, err
+		}
 		if !strings.HasPrefix(text, "{") {
 			continue
 		}
@@ -131,7 +136,6 @@ func linesSince(path string, offset int64) (lines []map[string]any, damaged []st
 		}
 		lines = append(lines, line)
 	}
-	return lines, damaged, scanner.Err()
 }
 
 // field walks to a nested value; a missing one is "".
