@@ -1,1 +1,3 @@
 //! unship rolls back what is running, through Git.
+
+pub mod manifest;

@@ -1,0 +1,690 @@
+//! From the parser's events to a tree. The only file that names the YAML parser.
+//!
+//! The events carry exact byte spans for scalars, aliases, anchors and tags, but not for the
+//! indicators (`-`, `?`, `:`, `|`), an absent value stands before its `:`, and a block collection
+//! ends where the next token begins. So a cursor walks the text along with the events and picks
+//! the indicators up itself.
+
+use std::collections::{HashMap, HashSet};
+
+use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span};
+
+use super::scalar::Tag;
+use super::text::{ending_length, indentation, is_blank, line_end, line_start, lines, next_line};
+use super::tree::{Entry, Item, Kind, Node, NodeId, Scalar, Style, Tree};
+
+/// Deepest nesting of collections, aliases followed.
+pub(super) const MAX_DEPTH: usize = 200;
+/// How many nodes a document may have with every alias written out, beyond ten times its own.
+const MAX_EXPANSION: usize = 100_000;
+
+/// What is wrong, at a byte of the document's text.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) at: usize,
+    pub(super) message: String,
+}
+
+type Built<T> = Result<T, Fault>;
+
+/// Parses the text of exactly one document.
+pub(super) fn build(text: &str) -> Built<Tree> {
+    if let Some(at) = text.find(['\u{85}', '\u{2028}', '\u{2029}']) {
+        return Err(Fault {
+            at,
+            message: "a Unicode line separator stands here unescaped, which Kubernetes' YAML \
+                      reader takes for a line break; write it as an escape in double quotes"
+                .to_owned(),
+        });
+    }
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    options.block_nesting_limit = MAX_DEPTH;
+    options.flow_nesting_limit = MAX_DEPTH;
+    let mut builder = Builder::new(text);
+    let mut documents = 0;
+    for event in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = event.map_err(|error| scan_fault(text, &error))?;
+        match event {
+            Event::DocumentStart(explicit, _) => {
+                documents += 1;
+                if documents > 1 {
+                    return Err(fault(
+                        start(&span),
+                        "a second document begins without `---`",
+                    ));
+                }
+                if explicit {
+                    builder.cursor = end(&span);
+                }
+                builder.body = builder.cursor;
+            }
+            event => builder.event(event, &span)?,
+        }
+    }
+    builder.finish()
+}
+
+fn fault(at: usize, message: impl Into<String>) -> Fault {
+    Fault {
+        at,
+        message: message.into(),
+    }
+}
+
+fn start(span: &Span) -> usize {
+    span.start.byte_offset().unwrap_or(0)
+}
+
+fn end(span: &Span) -> usize {
+    span.end.byte_offset().unwrap_or(0)
+}
+
+fn scan_fault(text: &str, error: &ScanError) -> Fault {
+    let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
+    let message = match error.kind() {
+        ErrorKind::UnknownAnchor => {
+            "an alias names an anchor that is not in this document".to_owned()
+        }
+        _ => error.info(),
+    };
+    Fault { at, message }
+}
+
+enum Frame {
+    Map {
+        id: NodeId,
+        flow: bool,
+        entries: Vec<Entry>,
+        pending: Option<Pending>,
+        keys: Keys,
+    },
+    Seq {
+        id: NodeId,
+        flow: bool,
+        items: Vec<Item>,
+    },
+}
+
+struct Pending {
+    key: NodeId,
+    question: Option<usize>,
+}
+
+/// The keys of a map so far, hashed once there are many.
+#[derive(Default)]
+struct Keys(HashSet<Box<str>>);
+
+impl Keys {
+    fn insert(&mut self, entries: &[Entry], name: &str) -> bool {
+        const FEW: usize = 12;
+        if entries.len() < FEW {
+            return entries.iter().all(|entry| &*entry.name != name);
+        }
+        if self.0.is_empty() {
+            self.0
+                .extend(entries.iter().map(|entry| entry.name.clone()));
+        }
+        self.0.insert(name.into())
+    }
+}
+
+/// What a node weighs with its aliases written out.
+#[derive(Clone, Copy)]
+struct Weight {
+    nodes: usize,
+    height: usize,
+}
+
+const LEAF: Weight = Weight {
+    nodes: 1,
+    height: 0,
+};
+
+/// What stands before a node: its indicators, anchor and tag.
+struct Lead {
+    /// `-`, or `?` of a key, or `:` of a value.
+    indicator: Option<usize>,
+    props: Option<(usize, usize)>,
+    /// Behind the last thing consumed.
+    at: usize,
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    nodes: Vec<Node>,
+    weights: Vec<Weight>,
+    open: Vec<bool>,
+    frames: Vec<Frame>,
+    anchors: HashMap<usize, NodeId>,
+    cursor: usize,
+    body: usize,
+    root: Option<NodeId>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(text: &'a str) -> Self {
+        let guess = text.len() / 12;
+        Self {
+            text,
+            nodes: Vec::with_capacity(guess),
+            weights: Vec::with_capacity(guess),
+            open: Vec::with_capacity(guess),
+            frames: Vec::new(),
+            anchors: HashMap::new(),
+            cursor: 0,
+            body: 0,
+            root: None,
+        }
+    }
+
+    fn event(&mut self, event: Event<'a>, span: &Span) -> Built<()> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.map(|tag| tag_of(&tag.original(), tag.core_suffix()));
+                let lead = self.lead(span, anchor > 0, tag.is_some())?;
+                let node = self.scalar(&text, style, span, &lead)?;
+                let id = self.push(node, &lead, tag, LEAF, anchor);
+                self.attach(id, &lead)
+            }
+            Event::Alias(anchor) => {
+                let lead = self.lead(span, false, false)?;
+                let target = self.anchors.get(&anchor).copied();
+                let Some(target) = target.filter(|id| !self.open[id.0 as usize]) else {
+                    return Err(fault(start(span), "the alias stands inside its own anchor"));
+                };
+                self.nodes[target.0 as usize].aliased = true;
+                self.cursor = end(span);
+                let weight = self.weights[target.0 as usize];
+                let node = blank(Kind::Alias(target), start(span), end(span));
+                let id = self.push(node, &lead, None, weight, 0);
+                self.attach(id, &lead)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                let tag = tag.map(|tag| tag_of(&tag.original(), tag.core_suffix()));
+                let (id, flow) = self.open_collection(span, anchor, tag, false)?;
+                self.frames.push(Frame::Seq {
+                    id,
+                    flow,
+                    items: Vec::new(),
+                });
+                self.check_depth(span)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                let tag = tag.map(|tag| tag_of(&tag.original(), tag.core_suffix()));
+                let (id, flow) = self.open_collection(span, anchor, tag, true)?;
+                self.frames.push(Frame::Map {
+                    id,
+                    flow,
+                    entries: Vec::new(),
+                    pending: None,
+                    keys: Keys::default(),
+                });
+                self.check_depth(span)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close_collection(span),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_depth(&self, span: &Span) -> Built<()> {
+        if self.frames.len() > MAX_DEPTH {
+            return Err(fault(
+                start(span),
+                format!("nested deeper than {MAX_DEPTH} levels"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Skips white space, line breaks and comments.
+    fn trivia(&self, mut at: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b' ' | b'\t' | b'\r' | b'\n' => at += 1,
+                b'#' => at = next_line(self.text, at),
+                0xEF if self.text[at..].starts_with('\u{feff}') => at += 3,
+                _ => break,
+            }
+        }
+        at
+    }
+
+    /// Consumes what stands between the last token and the node at `span`.
+    fn lead(&mut self, span: &Span, anchor: bool, tag: bool) -> Built<Lead> {
+        let bytes = self.text.as_bytes();
+        let next = self.trivia(self.cursor);
+        let here = bytes.get(next).copied();
+        let mut indicator = None;
+        match self.frames.last() {
+            None => {}
+            Some(Frame::Seq { flow: false, .. }) => {
+                if here != Some(b'-') {
+                    return Err(fault(
+                        next,
+                        "this list cannot be followed; write it with `- `",
+                    ));
+                }
+                indicator = Some(next);
+            }
+            Some(Frame::Map {
+                pending: Some(_), ..
+            }) if here == Some(b':') => {
+                indicator = Some(next);
+            }
+            Some(Frame::Map {
+                pending: None,
+                flow,
+                ..
+            }) => {
+                let at = if *flow && here == Some(b',') {
+                    self.trivia(next + 1)
+                } else {
+                    next
+                };
+                let spaced = bytes.get(at + 1).is_none_or(|b| b" \t\r\n".contains(b));
+                self.cursor = at.min(start(span).max(self.cursor));
+                if bytes.get(at) == Some(&b'?') && spaced {
+                    indicator = Some(at);
+                }
+            }
+            Some(Frame::Seq { .. }) if here == Some(b',') => self.cursor = next + 1,
+            Some(Frame::Map { .. } | Frame::Seq { .. }) => {}
+        }
+        if let Some(at) = indicator {
+            self.cursor = at + 1;
+        }
+        let props = self.props(usize::from(anchor) + usize::from(tag))?;
+        if let Some((_, end)) = props {
+            self.cursor = end;
+        }
+        Ok(Lead {
+            indicator,
+            props,
+            at: self.cursor,
+        })
+    }
+
+    /// Consumes `count` anchors and tags.
+    fn props(&self, count: usize) -> Built<Option<(usize, usize)>> {
+        let bytes = self.text.as_bytes();
+        let mut at = self.cursor;
+        let mut found: Option<(usize, usize)> = None;
+        for _ in 0..count {
+            let begin = self.trivia(at);
+            if !matches!(bytes.get(begin), Some(b'&' | b'!')) {
+                return Err(fault(begin, "an anchor or tag cannot be followed here"));
+            }
+            let verbatim = self.text[begin..].starts_with("!<");
+            let stops: &[u8] = if verbatim { b">" } else { b" \t\r\n,[]{}" };
+            let length = bytes[begin..].iter().position(|b| stops.contains(b));
+            at = length.map_or(bytes.len(), |length| begin + length + usize::from(verbatim));
+            found = Some((found.map_or(begin, |(first, _)| first), at));
+        }
+        Ok(found)
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, span: &Span, lead: &Lead) -> Built<Node> {
+        let style = match style {
+            ScalarStyle::Plain => Style::Plain,
+            ScalarStyle::SingleQuoted => Style::Single,
+            ScalarStyle::DoubleQuoted => Style::Double,
+            ScalarStyle::Literal => Style::Literal,
+            ScalarStyle::Folded => Style::Folded,
+        };
+        if style.is_block() {
+            return self.block_scalar(text, style, span);
+        }
+        let absent = style == Style::Plain && start(span) == end(span);
+        let (from, to) = if absent {
+            (lead.at, lead.at)
+        } else {
+            (start(span), end(span))
+        };
+        self.cursor = to;
+        let text = if absent { "" } else { text };
+        let scalar = Scalar {
+            text: text.into(),
+            style,
+            absent,
+            header_end: from,
+        };
+        Ok(blank(Kind::Scalar(scalar), from, to))
+    }
+
+    fn block_scalar(&mut self, text: &str, style: Style, span: &Span) -> Built<Node> {
+        let from = self.trivia(self.cursor);
+        let header = &self.text[from..];
+        if !header.starts_with(['|', '>']) {
+            return Err(fault(from, "this block scalar cannot be followed"));
+        }
+        let header_end = from + header.find([' ', '\t', '\r', '\n']).unwrap_or(header.len());
+        let keep = self.text[from..header_end].contains('+');
+        let first = next_line(self.text, header_end);
+        let limit = end(span).max(header_end);
+        let to = if first >= limit {
+            line_end(self.text, header_end)
+        } else {
+            first + content_length(&self.text[first..limit], keep)
+        };
+        self.cursor = limit;
+        let mut text = text;
+        if limit == self.text.len() && ending_length(self.text) == 0 && limit > first {
+            text = without_invented_break(text, &self.text[line_start(self.text, limit)..]);
+        }
+        let scalar = Scalar {
+            text: text.into(),
+            style,
+            absent: false,
+            header_end,
+        };
+        Ok(blank(Kind::Scalar(scalar), from, to.max(header_end)))
+    }
+
+    fn push(
+        &mut self,
+        mut node: Node,
+        lead: &Lead,
+        tag: Option<Tag>,
+        weight: Weight,
+        anchor: usize,
+    ) -> NodeId {
+        node.props = lead.props;
+        node.tag = tag.unwrap_or(Tag::None);
+        node.anchored = anchor > 0;
+        // A text of 4 GiB has been refused long before there are so many nodes.
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        if anchor > 0 {
+            self.anchors.insert(anchor, id);
+        }
+        self.nodes.push(node);
+        self.weights.push(weight);
+        self.open.push(false);
+        id
+    }
+
+    fn open_collection(
+        &mut self,
+        span: &Span,
+        anchor: usize,
+        tag: Option<Tag>,
+        map: bool,
+    ) -> Built<(NodeId, bool)> {
+        let lead = self.lead(span, anchor > 0, tag.is_some())?;
+        let from = self.trivia(self.cursor);
+        let mark = if map { b'{' } else { b'[' };
+        let flow_around = self.frames.last().is_some_and(|frame| match frame {
+            Frame::Map { flow, .. } | Frame::Seq { flow, .. } => *flow,
+        });
+        // In block context the parser's empty span tells `{a: 1}: 2` (a map whose first key is a
+        // flow map) from `{a: 1}`.
+        let bracket = self.text.as_bytes().get(from) == Some(&mark) && end(span) > start(span);
+        let flow = bracket || flow_around;
+        if bracket {
+            self.cursor = from + 1;
+        }
+        let kind = if map {
+            Kind::Map {
+                flow,
+                entries: Vec::new(),
+            }
+        } else {
+            Kind::Seq {
+                flow,
+                items: Vec::new(),
+            }
+        };
+        let id = self.push(blank(kind, from, from), &lead, tag, LEAF, anchor);
+        self.open[id.0 as usize] = true;
+        self.attach(id, &lead)?;
+        Ok((id, flow))
+    }
+
+    fn close_collection(&mut self, span: &Span) -> Built<()> {
+        let Some(frame) = self.frames.pop() else {
+            return Err(fault(start(span), "a collection ends that did not begin"));
+        };
+        let (id, kind, last) = match frame {
+            Frame::Map {
+                id, flow, entries, ..
+            } => {
+                let last = entries.last().map(|entry| entry.value);
+                (id, Kind::Map { flow, entries }, last)
+            }
+            Frame::Seq {
+                id, flow, items, ..
+            } => {
+                let last = items.last().map(|item| item.node);
+                (id, Kind::Seq { flow, items }, last)
+            }
+        };
+        let bracketed = matches!(
+            kind,
+            Kind::Map { flow: true, .. } | Kind::Seq { flow: true, .. }
+        ) && end(span) > start(span);
+        let to = if bracketed {
+            self.cursor = end(span);
+            end(span)
+        } else {
+            last.map_or(self.cursor, |last| self.nodes[last.0 as usize].end)
+        };
+        let weight = self.weigh(&kind);
+        let at = id.0 as usize;
+        self.nodes[at].end = to.max(self.nodes[at].start);
+        self.nodes[at].kind = kind;
+        self.weights[at] = weight;
+        self.open[at] = false;
+        if weight.height > MAX_DEPTH {
+            let message =
+                format!("nested deeper than {MAX_DEPTH} levels once aliases are followed");
+            return Err(fault(self.nodes[at].start, message));
+        }
+        self.check_merges(id)
+    }
+
+    fn weigh(&self, kind: &Kind) -> Weight {
+        let mut sum = Weight {
+            nodes: 1,
+            height: 0,
+        };
+        let mut add = |id: NodeId| {
+            let weight = self.weights[id.0 as usize];
+            sum.nodes = sum.nodes.saturating_add(weight.nodes);
+            sum.height = sum.height.max(weight.height);
+        };
+        match kind {
+            Kind::Map { entries, .. } => entries.iter().for_each(|entry| add(entry.value)),
+            Kind::Seq { items, .. } => items.iter().for_each(|item| add(item.node)),
+            Kind::Scalar(_) | Kind::Alias(_) => {}
+        }
+        Weight {
+            nodes: sum.nodes,
+            height: sum.height + 1,
+        }
+    }
+
+    /// `<<` takes a map or a list of maps; go-yaml refuses anything else.
+    fn check_merges(&self, id: NodeId) -> Built<()> {
+        let Kind::Map { entries, .. } = &self.nodes[id.0 as usize].kind else {
+            return Ok(());
+        };
+        let follow = |id: NodeId| match self.nodes[id.0 as usize].kind {
+            Kind::Alias(target) => target,
+            _ => id,
+        };
+        let is_map =
+            |id: NodeId| matches!(self.nodes[follow(id).0 as usize].kind, Kind::Map { .. });
+        for entry in entries.iter().filter(|entry| entry.merge) {
+            let fits = match &self.nodes[follow(entry.value).0 as usize].kind {
+                Kind::Map { .. } => true,
+                Kind::Seq { items, .. } => items.iter().all(|item| is_map(item.node)),
+                Kind::Scalar(_) | Kind::Alias(_) => false,
+            };
+            if !fits {
+                let at = self.nodes[entry.key.0 as usize].start;
+                return Err(fault(
+                    at,
+                    "the merge key `<<` takes a map or a list of maps",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hangs a node into the collection that is open.
+    fn attach(&mut self, id: NodeId, lead: &Lead) -> Built<()> {
+        let from = self.nodes[id.0 as usize].outer_start();
+        match self.frames.last_mut() {
+            None => self.root = Some(id),
+            Some(Frame::Seq { items, .. }) => {
+                items.push(Item {
+                    node: id,
+                    dash: lead.indicator.unwrap_or(from),
+                });
+            }
+            Some(Frame::Map {
+                pending,
+                entries,
+                keys,
+                ..
+            }) => match pending.take() {
+                None => {
+                    self.check_key(id)?;
+                    if let Some(Frame::Map { pending, .. }) = self.frames.last_mut() {
+                        *pending = Some(Pending {
+                            key: id,
+                            question: lead.indicator,
+                        });
+                    }
+                }
+                Some(Pending { key, question }) => {
+                    let node = &self.nodes[key.0 as usize];
+                    let named = match node.kind {
+                        Kind::Alias(target) => &self.nodes[target.0 as usize],
+                        _ => node,
+                    };
+                    let merge = matches!(
+                        &node.kind,
+                        Kind::Scalar(scalar) if &*scalar.text == "<<" && scalar.style == Style::Plain
+                    ) && matches!(node.tag, Tag::None | Tag::Other);
+                    let name: Box<str> = named.key_text().unwrap_or_default().into();
+                    if !keys.insert(entries, &name) {
+                        let message = format!("the key `{}` stands here a second time", &*name);
+                        return Err(fault(node.start, message));
+                    }
+                    let colon = lead.indicator;
+                    entries.push(Entry {
+                        name,
+                        key,
+                        value: id,
+                        question,
+                        colon,
+                        merge,
+                    });
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn check_key(&self, id: NodeId) -> Built<()> {
+        let node = &self.nodes[id.0 as usize];
+        let target = match node.kind {
+            Kind::Alias(target) => &self.nodes[target.0 as usize],
+            _ => node,
+        };
+        if matches!(target.kind, Kind::Scalar(_)) {
+            return Ok(());
+        }
+        Err(fault(
+            node.start,
+            "a key must be a scalar, not a map or a list",
+        ))
+    }
+
+    fn finish(self) -> Built<Tree> {
+        let Some(root) = self.root else {
+            return Err(fault(0, "there is no document here"));
+        };
+        let expanded = self.weights[root.0 as usize].nodes;
+        if expanded
+            > self
+                .nodes
+                .len()
+                .saturating_mul(10)
+                .saturating_add(MAX_EXPANSION)
+        {
+            return Err(fault(
+                self.nodes[root.0 as usize].start,
+                "the aliases of this document expand to far more than it holds",
+            ));
+        }
+        Ok(Tree {
+            nodes: self.nodes,
+            root,
+            body: self.body,
+        })
+    }
+}
+
+fn blank(kind: Kind, start: usize, end: usize) -> Node {
+    Node {
+        kind,
+        start,
+        end,
+        props: None,
+        anchored: false,
+        aliased: false,
+        tag: Tag::None,
+    }
+}
+
+fn tag_of(original: &str, core: Option<&str>) -> Tag {
+    match core {
+        Some("int") => Tag::Int,
+        Some("float") => Tag::Float,
+        Some("bool") => Tag::Bool,
+        Some("null") => Tag::Null,
+        Some("binary") => Tag::Binary,
+        Some("str" | "timestamp") => Tag::Text,
+        Some(_) => Tag::Other,
+        None if original.is_empty() => Tag::None,
+        None => Tag::Text,
+    }
+}
+
+/// How much of `region`, the lines below a block scalar's header, is content, without the last
+/// line break: blank lines at the end count only when they are kept (`+`) or deeper than the text.
+fn content_length(region: &str, keep: bool) -> usize {
+    let indent = lines(region)
+        .find(|line| !is_blank(line))
+        .map_or(usize::MAX, indentation);
+    let (mut at, mut used) = (0, 0);
+    for line in lines(region) {
+        let whole = ending_length(line) > 0;
+        let bare = &line[..line.len() - ending_length(line)];
+        if !is_blank(bare) || indentation(bare) > indent || (keep && whole) {
+            used = at + bare.len();
+        }
+        at += line.len();
+    }
+    used
+}
+
+/// A file that ends inside a block scalar, without a line break: the parser reads one, libyaml and
+/// with it Kubernetes does not.
+fn without_invented_break<'t>(text: &'t str, last_line: &str) -> &'t str {
+    let Some(rest) = text.strip_suffix('\n') else {
+        return text;
+    };
+    let blank_tail = rest
+        .rsplit('\n')
+        .next()
+        .is_some_and(|line| line.ends_with(' '));
+    if !is_blank(last_line) || blank_tail || rest.is_empty() {
+        rest
+    } else {
+        text
+    }
+}
