@@ -6,19 +6,29 @@
 
 mod build;
 mod document;
+mod draft;
+mod edit;
 mod error;
+mod insert;
+mod json;
 mod lookup;
 mod merge_key;
 mod objects;
 mod path;
 mod quote;
 mod read;
+mod remove;
+mod render;
+mod replace;
+mod restore;
 mod scalar;
 mod split;
 mod text;
 mod tree;
+mod verify;
 
 pub use document::{Document, Manifest};
+pub use edit::{Edit, Edited};
 pub use error::{EditError, ParseError, Position};
 pub use merge_key::merge_key;
 pub use objects::{Address, Object};
