@@ -181,10 +181,11 @@ impl<'a> Builder<'a> {
     fn event(&mut self, event: Event<'a>, span: &Span) -> Built<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let tag = tag.map(|tag| tag_of(&tag.original(), tag.core_suffix()));
+                let tag = tag.map(|tag| tag_of(tag.parts()));
                 let lead = self.lead(span, anchor > 0, tag.is_some())?;
-                let node = self.scalar(&text, style, span, &lead)?;
-                let id = self.push(node, &lead, tag, LEAF, anchor);
+                let mut node = self.scalar(&text, style, span, &lead)?;
+                node.tag = tag.unwrap_or(Tag::None);
+                let id = self.push(node, &lead, LEAF, anchor);
                 self.attach(id, &lead)
             }
             Event::Alias(anchor) => {
@@ -197,11 +198,11 @@ impl<'a> Builder<'a> {
                 self.cursor = end(span);
                 let weight = self.weights[target.0 as usize];
                 let node = blank(Kind::Alias(target), start(span), end(span));
-                let id = self.push(node, &lead, None, weight, 0);
+                let id = self.push(node, &lead, weight, 0);
                 self.attach(id, &lead)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                let tag = tag.map(|tag| tag_of(&tag.original(), tag.core_suffix()));
+                let tag = tag.map(|tag| tag_of(tag.parts()));
                 let (id, flow) = self.open_collection(span, anchor, tag, false)?;
                 self.frames.push(Frame::Seq {
                     id,
@@ -211,7 +212,7 @@ impl<'a> Builder<'a> {
                 self.check_depth(span)
             }
             Event::MappingStart(_, anchor, tag) => {
-                let tag = tag.map(|tag| tag_of(&tag.original(), tag.core_suffix()));
+                let tag = tag.map(|tag| tag_of(tag.parts()));
                 let (id, flow) = self.open_collection(span, anchor, tag, true)?;
                 self.frames.push(Frame::Map {
                     id,
@@ -382,16 +383,8 @@ impl<'a> Builder<'a> {
         Ok(blank(Kind::Scalar(scalar), from, to.max(header_end)))
     }
 
-    fn push(
-        &mut self,
-        mut node: Node,
-        lead: &Lead,
-        tag: Option<Tag>,
-        weight: Weight,
-        anchor: usize,
-    ) -> NodeId {
+    fn push(&mut self, mut node: Node, lead: &Lead, weight: Weight, anchor: usize) -> NodeId {
         node.props = lead.props;
-        node.tag = tag.unwrap_or(Tag::None);
         node.anchored = anchor > 0;
         // A text of 4 GiB has been refused long before there are so many nodes.
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
@@ -435,7 +428,9 @@ impl<'a> Builder<'a> {
                 items: Vec::new(),
             }
         };
-        let id = self.push(blank(kind, from, from), &lead, tag, LEAF, anchor);
+        let mut node = blank(kind, from, from);
+        node.tag = tag.unwrap_or(Tag::None);
+        let id = self.push(node, &lead, LEAF, anchor);
         self.open[id.0 as usize] = true;
         self.attach(id, &lead)?;
         Ok((id, flow))
@@ -640,17 +635,16 @@ fn blank(kind: Kind, start: usize, end: usize) -> Node {
     }
 }
 
-fn tag_of(original: &str, core: Option<&str>) -> Tag {
-    match core {
+fn tag_of((handle, suffix): (&str, &str)) -> Tag {
+    let name = format!("{handle}{suffix}");
+    match name.strip_prefix("tag:yaml.org,2002:") {
         Some("int") => Tag::Int,
         Some("float") => Tag::Float,
         Some("bool") => Tag::Bool,
         Some("null") => Tag::Null,
         Some("binary") => Tag::Binary,
-        Some("str" | "timestamp") => Tag::Text,
+        Some("str" | "timestamp") | None => Tag::Text,
         Some(_) => Tag::Other,
-        None if original.is_empty() => Tag::None,
-        None => Tag::Text,
     }
 }
 

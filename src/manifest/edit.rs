@@ -426,7 +426,7 @@ impl<'t> Task<'t> {
             .locate(self.tree.root, &whole)
             .map_err(|lost| match lost {
                 Lost::Missing { step, at } => self.missing(step.saturating_sub(skip), at),
-                Lost::Ambiguous { second, .. } => EditError::Ambiguous {
+                Lost::Ambiguous { second } => EditError::Ambiguous {
                     path: self.path.clone(),
                     at: self.node_position(second),
                     reason: "several items match; name the item by its place, as in [0]".to_owned(),

@@ -8,8 +8,8 @@ use super::tree::{Kind, NodeId, Tree};
 pub(super) enum Lost {
     /// Step number `step` is not below `at`.
     Missing { step: usize, at: NodeId },
-    /// Several items match step number `step`; `second` is one too many.
-    Ambiguous { step: usize, second: NodeId },
+    /// Several items match a step; `second` is one too many.
+    Ambiguous { second: NodeId },
 }
 
 /// Where a path leads.
@@ -93,7 +93,6 @@ impl Tree {
                 let (place, first) = matches.next().ok_or(Lost::Missing { step, at })?;
                 match matches.next() {
                     Some((_, second)) => Err(Lost::Ambiguous {
-                        step,
                         second: second.node,
                     }),
                     None => Ok((place, first.node)),

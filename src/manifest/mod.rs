@@ -5,6 +5,8 @@
 //! else the edit is refused. Values are read as Kubernetes reads them.
 
 mod build;
+mod compare;
+mod diff;
 mod document;
 mod draft;
 mod edit;
@@ -12,8 +14,10 @@ mod error;
 mod insert;
 mod json;
 mod lookup;
+mod mask;
 mod merge_key;
 mod objects;
+mod patch;
 mod path;
 mod quote;
 mod read;
@@ -23,13 +27,19 @@ mod replace;
 mod restore;
 mod scalar;
 mod split;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tree;
 mod verify;
 
+pub use compare::{Change, diff_values, diff_values_at};
+pub use diff::{DiffOptions, unified_diff};
 pub use document::{Document, Manifest};
 pub use edit::{Edit, Edited};
 pub use error::{EditError, ParseError, Position};
+pub use mask::mask_values;
 pub use merge_key::merge_key;
 pub use objects::{Address, Object};
+pub use patch::{PatchError, parse_patch, parse_set};
 pub use path::{Path, PathError, Step};

@@ -223,11 +223,16 @@ impl Draft<'_> {
     fn body_column(&self, slot: Slot, body: &Body<'_>) -> usize {
         let node = self.tree.node(slot.node);
         let list = matches!(body, Body::Collection(Value::Array(_)));
-        let same_kind = match (&node.kind, body) {
-            (Kind::Map { flow: false, .. }, Body::Collection(Value::Object(_))) => true,
-            (Kind::Seq { flow: false, .. }, Body::Collection(Value::Array(_))) => true,
-            _ => false,
-        };
+        let same_kind = matches!(
+            (&node.kind, body),
+            (
+                Kind::Map { flow: false, .. },
+                Body::Collection(Value::Object(_))
+            ) | (
+                Kind::Seq { flow: false, .. },
+                Body::Collection(Value::Array(_))
+            )
+        );
         if same_kind {
             return render::column(self.text, node.start);
         }

@@ -29,12 +29,7 @@ struct Region {
 
 impl<'a> Draft<'a> {
     /// Puts the value that `from` has at `theirs` into the slot `ours`, in its own words.
-    pub(super) fn restore(
-        &mut self,
-        ours: Slot,
-        from: &Draft<'a>,
-        theirs: Slot,
-    ) -> Result<(), Refused> {
+    pub(super) fn restore(&mut self, ours: Slot, from: &Self, theirs: Slot) -> Result<(), Refused> {
         self.check_anchors(ours.node)?;
         let source = from.tree.node(theirs.node);
         let block = source.is_block_collection() || source.is_block_scalar();
@@ -65,7 +60,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn restore_root(&mut self, ours: Slot, from: &Draft<'a>, theirs: Slot) {
+    fn restore_root(&mut self, ours: Slot, from: &Self, theirs: Slot) {
         let source = from.tree.node(theirs.node);
         let node = self.tree.node(ours.node);
         let text = &from.text[source.outer_start()..line_end(from.text, source.end)];
@@ -74,7 +69,7 @@ impl<'a> Draft<'a> {
         self.splice(node.outer_start(), end, text);
     }
 
-    fn restore_block(&mut self, ours: Slot, from: &Draft<'a>, theirs: Slot) -> Result<(), Refused> {
+    fn restore_block(&mut self, ours: Slot, from: &Self, theirs: Slot) -> Result<(), Refused> {
         let (Some(region), Some(source)) = (self.region(ours), from.region(theirs)) else {
             let at = self.tree.node(ours.node).start;
             return Err(Refused::Unfit {

@@ -186,12 +186,13 @@ impl<'o> Check<'_, 'o> {
             let dropped = ops
                 .iter()
                 .any(|op| matches!(op, Op::DropItem { place: at, .. } if *at == place));
-            match (items.get(place), dropped) {
-                (Some(item), false) => match right.next() {
+            if let Some(item) = items.get(place)
+                && !dropped
+            {
+                match right.next() {
                     Some(twin) => self.node(item.node, twin.node)?,
                     None => return self.differ(item.node, "an item would disappear"),
-                },
-                (Some(_), true) | (None, _) => {}
+                }
             }
         }
         match right.next() {

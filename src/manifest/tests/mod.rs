@@ -1,0 +1,6 @@
+//! Tests that need the whole room.
+
+mod reading;
+mod variants;
+
+use super::*;
