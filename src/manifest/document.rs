@@ -79,9 +79,11 @@ impl Manifest {
         let lines = LineIndex::new(&text);
         let documents = split(&text)
             .into_iter()
-            .map(|chunk| {
+            .enumerate()
+            .map(|(place, chunk)| {
                 let part = &text[chunk.start..chunk.end];
-                let tree = build(part).map_err(|fault| explain(&text, &lines, chunk, fault));
+                let built = build(part).and_then(|tree| follows_marker(place, tree));
+                let tree = built.map_err(|fault| explain(&text, &lines, chunk, fault));
                 let start = tree
                     .as_ref()
                     .map_or(0, |tree| tree.node(tree.root).outer_start());
@@ -210,6 +212,19 @@ impl Manifest {
             Err(error) => Err(EditError::Unreadable(error.clone())),
         }
     }
+}
+
+/// Only the first document may do without a `---`: behind a `...` libyaml, and with it Kubernetes,
+/// reads nothing else.
+fn follows_marker(place: usize, tree: Tree) -> Result<Tree, Fault> {
+    if place == 0 || tree.body > 0 {
+        return Ok(tree);
+    }
+    let at = tree.node(tree.root).outer_start();
+    Err(Fault {
+        at,
+        message: "a document behind `...` must begin with `---`".to_owned(),
+    })
 }
 
 fn explain(text: &str, lines: &LineIndex, chunk: Chunk, fault: Fault) -> ParseError {
