@@ -181,6 +181,20 @@ enum Target {
 
 impl<'t> Task<'t> {
     fn run(&self, edit: &'t Edit<'t>) -> Outcome {
+        let first = self.attempt(edit);
+        if !matches!(first, Err(EditError::Verification { .. })) {
+            return first;
+        }
+        // A comment behind a new literal block can stand deep enough to become part of it; in
+        // quotes it cannot.
+        let layout = Layout {
+            literals: false,
+            ..self.layout
+        };
+        Task { layout, ..*self }.attempt(edit).or(first)
+    }
+
+    fn attempt(&self, edit: &'t Edit<'t>) -> Outcome {
         match edit {
             Edit::Set { value, .. } => match self.target()? {
                 Target::There(slot) => self.set(slot, value),

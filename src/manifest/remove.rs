@@ -104,8 +104,16 @@ impl Draft<'_> {
         }
         let to = next_line(self.text, part.end);
         if to == self.text.len() && ending_length(self.text) == 0 {
-            // The last line has no break, so the one before it loses its own.
-            from -= break_before(self.text, from);
+            // The last line has no break, so the one before it loses its own, unless that is part
+            // of a block scalar.
+            let bare = from - break_before(self.text, from);
+            let nodes = &self.tree.nodes;
+            if !nodes
+                .iter()
+                .any(|node| node.is_block_scalar() && node.end == bare)
+            {
+                from = bare;
+            }
         }
         self.splice(from, to, "");
     }

@@ -16,6 +16,8 @@ pub(super) struct Layout {
     pub(super) dash: usize,
     /// The line break.
     pub(super) newline: &'static str,
+    /// Whether strings of several lines become literal blocks.
+    pub(super) literals: bool,
 }
 
 impl Layout {
@@ -62,6 +64,7 @@ impl Layout {
             step,
             dash: most(&dashes, step),
             newline: majority_break(text),
+            literals: true,
         }
     }
 }
@@ -77,11 +80,12 @@ pub(super) enum Written {
 
 /// Writes a scalar or an empty collection in block context. `style` is that of the scalar it
 /// takes the place of.
-pub(super) fn scalar(value: &Value, style: Option<Style>) -> Written {
+pub(super) fn scalar(value: &Value, style: Option<Style>, layout: Layout) -> Written {
     let Value::String(text) = value else {
         return Written::Inline(flow(value, style));
     };
-    let may_be_block = style.is_none_or(|style| !matches!(style, Style::Single | Style::Double));
+    let may_be_block = layout.literals
+        && style.is_none_or(|style| !matches!(style, Style::Single | Style::Double));
     match literal_header(text) {
         Some(header) if may_be_block => {
             let body = text.strip_suffix('\n').unwrap_or(text);
@@ -176,7 +180,7 @@ fn push_entry(name: &str, value: &Value, column: usize, layout: Layout, out: &mu
         push_collection(value, column + deeper, layout, out);
         return;
     }
-    push_scalar(&head, value, column + layout.step, out);
+    push_scalar(&head, value, column + layout.step, layout, out);
 }
 
 fn push_item(value: &Value, column: usize, layout: Layout, out: &mut Vec<String>) {
@@ -189,11 +193,11 @@ fn push_item(value: &Value, column: usize, layout: Layout, out: &mut Vec<String>
         }
         return;
     }
-    push_scalar(&head, value, column + 2, out);
+    push_scalar(&head, value, column + 2, layout, out);
 }
 
-fn push_scalar(head: &str, value: &Value, column: usize, out: &mut Vec<String>) {
-    match scalar(value, None) {
+fn push_scalar(head: &str, value: &Value, column: usize, layout: Layout, out: &mut Vec<String>) {
+    match scalar(value, None, layout) {
         Written::Inline(text) => out.push(format!("{head} {text}")),
         Written::Literal { header, lines } => {
             out.push(format!("{head} {header}"));

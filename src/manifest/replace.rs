@@ -113,7 +113,7 @@ impl Draft<'_> {
         if is_full_collection(value) {
             return self.put_lines(slot, "", Body::Collection(value));
         }
-        match render::scalar(value, style) {
+        match render::scalar(value, style, self.layout) {
             Written::Inline(text) => {
                 self.put_inline(slot, &text);
                 Ok(())
@@ -157,6 +157,7 @@ impl Draft<'_> {
     fn put_lines(&mut self, slot: Slot, header: &str, body: Body<'_>) -> Result<(), Refused> {
         let node = self.tree.node(slot.node);
         let column = self.body_column(slot, &body);
+        let on_dash_line = self.goes_on_dash_line(slot, &body);
         let lines = match body {
             Body::Collection(value) => render::collection(value, column, self.layout),
             Body::Literal(lines) => lines
@@ -165,10 +166,7 @@ impl Draft<'_> {
                 .collect(),
         };
         let newline = self.layout.newline;
-        let in_list = slot
-            .around
-            .is_some_and(|(around, _)| !self.tree.items(around).is_empty());
-        if in_list && header.is_empty() && !self.stands_below(slot) && node.props.is_none() {
+        if on_dash_line {
             let joined = lines.join(newline);
             let text = joined.trim_start_matches(' ');
             let space = if node.is_absent() { " " } else { "" };
@@ -219,6 +217,15 @@ impl Draft<'_> {
         node.props.map_or(head, |(_, end)| end.max(head))
     }
 
+    /// True for a new collection that begins right behind its dash.
+    fn goes_on_dash_line(&self, slot: Slot, body: &Body<'_>) -> bool {
+        slot.around
+            .is_some_and(|(around, _)| !self.tree.items(around).is_empty())
+            && matches!(body, Body::Collection(_))
+            && !self.stands_below(slot)
+            && self.tree.node(slot.node).props.is_none()
+    }
+
     /// The column for new lines below the slot's head.
     fn body_column(&self, slot: Slot, body: &Body<'_>) -> usize {
         let node = self.tree.node(slot.node);
@@ -244,6 +251,10 @@ impl Draft<'_> {
             };
         };
         match &self.tree.node(around).kind {
+            // The dash may have a wide gap behind it.
+            Kind::Seq { .. } if self.goes_on_dash_line(slot, body) && !node.is_absent() => {
+                render::column(self.text, node.start)
+            }
             Kind::Seq { items, .. } => render::column(self.text, items[place].dash) + 2,
             _ => {
                 let key = render::column(self.text, self.entry_start(around, place));

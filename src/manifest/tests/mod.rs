@@ -1,6 +1,8 @@
 //! Tests that need the whole room.
 
+mod generate;
 mod patching;
+mod properties;
 mod reading;
 mod traps;
 mod variants;
