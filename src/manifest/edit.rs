@@ -185,10 +185,10 @@ impl<'t> Task<'t> {
         if !matches!(first, Err(EditError::Verification { .. })) {
             return first;
         }
-        // A comment behind a new literal block can stand deep enough to become part of it; in
-        // quotes it cannot.
+        // A comment behind a block scalar can stand deep enough to become part of it, once it is
+        // new or what stood between is gone.
         let layout = Layout {
-            literals: false,
+            careful: true,
             ..self.layout
         };
         Task { layout, ..*self }.attempt(edit).or(first)
@@ -372,45 +372,56 @@ impl<'t> Task<'t> {
 
     /// Applies the draft, reads the result and compares.
     fn finish(&self, mut draft: Draft<'_>) -> Outcome {
-        let failed = |at: usize, reason: &str| EditError::Verification {
-            path: self.path.clone(),
-            at: self.position(at),
-            reason: reason.to_owned(),
-        };
         let Some(mut text) = draft.result() else {
-            return Err(failed(0, "two parts of the edit touch the same place"));
+            return Err(self.failed(0, "two parts of the edit touch the same place"));
         };
         if text == self.text {
-            return Ok(None);
+            // The same text can mean something else than in an older file: an alias does.
+            let side = Side { text: self.text, tree: self.tree };
+            return match verify(side, side, &draft.ops) {
+                Ok(()) => Ok(None),
+                Err(difference) => Err(self.failed(difference.at, &difference.reason)),
+            };
         }
         let at_end = draft
             .splices
             .last()
             .is_some_and(|splice| splice.end == self.text.len());
-        let mut built = build(&text);
-        if at_end && ending_length(&text) == 0 && built.as_ref().is_ok_and(ends_in_block) {
-            // Without a line break Kubernetes would read another value than the one asked for.
-            text.push_str(self.layout.newline);
-            built = build(&text);
+        match self.check(&text, &draft) {
+            Ok(tree) => Ok(Some((text, tree))),
+            Err(first) if at_end && ending_length(self.text) == 0 => {
+                // A block scalar at the end of the file can need a line break for its value.
+                text.push_str(self.layout.newline);
+                let tree = self.check(&text, &draft).map_err(|_| first)?;
+                Ok(Some((text, tree)))
+            }
+            Err(error) => Err(error),
         }
-        let tree = built.map_err(|fault| {
+    }
+
+    fn check(&self, text: &str, draft: &Draft<'_>) -> Result<Tree, EditError> {
+        let tree = build(text).map_err(|fault| {
             let reason = format!("the result would not be YAML ({})", fault.message);
-            failed(fault.at.min(self.text.len()), &reason)
+            self.failed(fault.at, &reason)
         })?;
-        if split(&text).len() != 1 {
-            return Err(failed(0, "the result would be several documents"));
+        if split(text).len() != 1 {
+            return Err(self.failed(0, "the result would be several documents"));
         }
         let before = Side {
             text: self.text,
             tree: self.tree,
         };
-        let after = Side {
-            text: &text,
-            tree: &tree,
-        };
-        verify(before, after, &draft.ops)
-            .map_err(|difference| failed(difference.at, &difference.reason))?;
-        Ok(Some((text, tree)))
+        verify(before, Side { text, tree: &tree }, &draft.ops)
+            .map_err(|difference| self.failed(difference.at, &difference.reason))?;
+        Ok(tree)
+    }
+
+    fn failed(&self, at: usize, reason: &str) -> EditError {
+        EditError::Verification {
+            path: self.path.clone(),
+            at: self.position(at),
+            reason: reason.to_owned(),
+        }
     }
 
     fn object(&self) -> Result<NodeId, EditError> {
@@ -599,22 +610,6 @@ impl<'t> Task<'t> {
                 at: self.position(at),
                 reason,
             },
-        }
-    }
-}
-
-/// True where the last node of the document is a block scalar.
-fn ends_in_block(tree: &Tree) -> bool {
-    let mut id = tree.root;
-    loop {
-        let inner = match &tree.node(id).kind {
-            Kind::Map { entries, .. } => entries.last().map(|entry| entry.value),
-            Kind::Seq { items, .. } => items.last().map(|item| item.node),
-            Kind::Scalar(_) | Kind::Alias(_) => None,
-        };
-        match inner {
-            Some(inner) => id = inner,
-            None => return tree.node(id).is_block_scalar(),
         }
     }
 }

@@ -102,7 +102,12 @@ impl Draft<'_> {
                 from = above;
             }
         }
-        let to = next_line(self.text, part.end);
+        let end = if self.layout.careful {
+            self.blank_lines_end(self.collection_end(part.end, column))
+        } else {
+            part.end
+        };
+        let to = next_line(self.text, end);
         if to == self.text.len() && ending_length(self.text) == 0 {
             // The last line has no break, so the one before it loses its own, unless that is part
             // of a block scalar.

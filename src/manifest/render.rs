@@ -16,8 +16,9 @@ pub(super) struct Layout {
     pub(super) dash: usize,
     /// The line break.
     pub(super) newline: &'static str,
-    /// Whether strings of several lines become literal blocks.
-    pub(super) literals: bool,
+    /// Set when the first attempt failed: strings of several lines are quoted instead of becoming
+    /// literal blocks, and what is removed takes the deeper comments behind it along.
+    pub(super) careful: bool,
 }
 
 impl Layout {
@@ -64,7 +65,7 @@ impl Layout {
             step,
             dash: most(&dashes, step),
             newline: majority_break(text),
-            literals: true,
+            careful: false,
         }
     }
 }
@@ -84,7 +85,7 @@ pub(super) fn scalar(value: &Value, style: Option<Style>, layout: Layout) -> Wri
     let Value::String(text) = value else {
         return Written::Inline(flow(value, style));
     };
-    let may_be_block = layout.literals
+    let may_be_block = !layout.careful
         && style.is_none_or(|style| !matches!(style, Style::Single | Style::Double));
     match literal_header(text) {
         Some(header) if may_be_block => {

@@ -46,7 +46,8 @@ impl<'a> Draft<'a> {
         } else if self.in_flow(ours) || from.in_flow(theirs) {
             let text = &from.text[source.outer_start()..source.end];
             let node = self.tree.node(ours.node);
-            if node.is_block_collection() || node.is_block_scalar() || node.is_absent() {
+            let block = node.is_block_collection() || node.is_block_scalar();
+            if block || node.is_absent() || source.is_absent() {
                 return self.set(ours, &from.tree.value(theirs.node));
             }
             self.splice(node.outer_start(), node.end, text);
@@ -70,7 +71,7 @@ impl<'a> Draft<'a> {
     }
 
     fn restore_block(&mut self, ours: Slot, from: &Self, theirs: Slot) -> Result<(), Refused> {
-        let (Some(region), Some(source)) = (self.region(ours), from.region(theirs)) else {
+        let (Some(mut region), Some(source)) = (self.region(ours), from.region(theirs)) else {
             let at = self.tree.node(ours.node).start;
             return Err(Refused::Unfit {
                 at,
@@ -78,6 +79,10 @@ impl<'a> Draft<'a> {
             });
         };
         from.check_open_end(source.end)?;
+        if self.layout.careful {
+            let deep = self.collection_end(region.end, region.column);
+            region.end = self.blank_lines_end(deep);
+        }
         let cut = from.cut(&source, region.column, self.layout.newline);
         self.splice(region.head, region.first_end, cut.first);
         let below = line_end(self.text, region.first_end);
@@ -121,7 +126,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The end of a block collection, the comments that belong to it included.
-    fn collection_end(&self, end: usize, column: usize) -> usize {
+    pub(super) fn collection_end(&self, end: usize, column: usize) -> usize {
         let mut end = line_end(self.text, end);
         let mut at = next_line(self.text, end);
         for line in lines(&self.text[at..]) {
@@ -133,6 +138,17 @@ impl<'a> Draft<'a> {
                 }
                 end = at + bare.len();
             }
+            at += line.len();
+        }
+        end
+    }
+
+    /// The end of the blank lines behind `end`, which a kept block scalar (`|+`) would take in.
+    pub(super) fn blank_lines_end(&self, end: usize) -> usize {
+        let mut at = next_line(self.text, end);
+        let mut end = end;
+        for line in lines(&self.text[at..]).take_while(|line| is_blank(line)) {
+            end = at + line.len() - ending_length(line);
             at += line.len();
         }
         end

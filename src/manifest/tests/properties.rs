@@ -36,6 +36,7 @@ fn paths(value: &Value) -> Vec<Path> {
 fn at<'v>(value: &'v mut Value, path: &Path) -> &'v mut Value {
     path.steps().iter().fold(value, |value, step| match step {
         Step::Key(key) => value.get_mut(key).unwrap(),
+        Step::Index(place) if value.is_object() => value.get_mut(place.to_string()).unwrap(),
         Step::Index(place) => value.get_mut(*place).unwrap(),
         other => panic!("{other:?}"),
     })

@@ -252,7 +252,7 @@ fn a_file_that_ends_in_an_open_block_scalar_is_not_appended_to() {
     }
     // What is written there gets the line break that its value needs.
     becomes("a: x", set("a", json!("x\ny\n")), "a: |\n  x\n  y\n");
-    becomes("a: x", set("a", json!("x\ny")), "a: |-\n  x\n  y\n");
+    becomes("a: x", set("a", json!("x\ny")), "a: |-\n  x\n  y");
     let older = Manifest::parse("a: |\n  x").unwrap();
     let from_address = Address::document(0);
     let restore = Edit::Restore {
