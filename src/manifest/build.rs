@@ -29,7 +29,9 @@ type Built<T> = Result<T, Fault>;
 
 /// Parses the text of exactly one document.
 pub(super) fn build(text: &str) -> Built<Tree> {
-    if let Some(at) = text.find(['\u{85}', '\u{2028}', '\u{2029}']) {
+    if !text.is_ascii()
+        && let Some(at) = text.find(['\u{85}', '\u{2028}', '\u{2029}'])
+    {
         return Err(Fault {
             at,
             message: "a Unicode line separator stands here unescaped, which Kubernetes' YAML \

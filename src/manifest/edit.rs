@@ -1,13 +1,16 @@
 //! Edits: what can be asked for, and how it is carried out.
 
+use std::cell::OnceCell;
+
 use serde_json::Value;
 
 use super::build::build;
 use super::document::Manifest;
 use super::draft::{Draft, Refused, Slot};
-use super::error::{EditError, Position};
+use super::error::{EditError, ParseError, Position};
 use super::json::same;
 use super::lookup::{Found, Lost, MERGED};
+use super::narrow::narrow;
 use super::objects::Address;
 use super::path::{Path, Step};
 use super::render::Layout;
@@ -96,6 +99,16 @@ impl Manifest {
     /// # Errors
     /// When an edit cannot be made without touching anything else; see [`EditError`].
     pub fn edit(&self, address: &Address, edits: &[Edit<'_>]) -> Result<Edited, EditError> {
+        self.edit_from(LARGE, address, edits)
+    }
+
+    /// As `edit`; documents of `large` bytes and more are edited in parts where they can be.
+    pub(super) fn edit_from(
+        &self,
+        large: usize,
+        address: &Address,
+        edits: &[Edit<'_>],
+    ) -> Result<Edited, EditError> {
         let (document, tree) = self.tree(address)?;
         let span = document.span();
         let first_line = self.place(document, 0).line;
@@ -105,7 +118,8 @@ impl Manifest {
         };
         let mut changed = Vec::new();
         for edit in edits {
-            let layout = Layout::of(now.text(), now.tree());
+            let tree = now.tree()?;
+            let layout = Layout::of(now.text(), tree);
             let newline = if now.text().contains(['\n', '\r']) {
                 layout.newline
             } else {
@@ -113,20 +127,30 @@ impl Manifest {
             };
             let task = Task {
                 text: now.text(),
-                tree: now.tree(),
+                tree,
                 layout: Layout { newline, ..layout },
                 first_line,
                 item: address.item,
                 path: edit.path(),
             };
-            if let Some((text, tree)) = task.run(edit)? {
-                now = State::Edited { text, tree };
+            let outcome = match task.run_narrow(edit, large) {
+                Some(text) => text.map(|text| State::Later {
+                    text,
+                    tree: OnceCell::new(),
+                }),
+                None => task.run(edit)?.map(|(text, tree)| State::Later {
+                    text,
+                    tree: tree.into(),
+                }),
+            };
+            if let Some(next) = outcome {
+                now = next;
                 changed.push(edit.path().clone());
             }
         }
         let text = match now {
             State::Same { .. } => self.text().to_owned(),
-            State::Edited { text, .. } => {
+            State::Later { text, .. } => {
                 let (before, after) = (&self.text()[..span.start], &self.text()[span.end..]);
                 [before, &text, after].concat()
             }
@@ -138,24 +162,47 @@ impl Manifest {
     }
 }
 
+/// Documents of this size are edited in parts.
+const LARGE: usize = 16 * 1024;
+
 /// The document between two edits.
 enum State<'a> {
-    Same { text: &'a str, tree: &'a Tree },
-    Edited { text: String, tree: Tree },
+    Same {
+        text: &'a str,
+        tree: &'a Tree,
+    },
+    Later {
+        text: String,
+        /// Read when another edit needs it.
+        tree: OnceCell<Tree>,
+    },
 }
 
 impl State<'_> {
     fn text(&self) -> &str {
         match self {
             Self::Same { text, .. } => text,
-            Self::Edited { text, .. } => text,
+            Self::Later { text, .. } => text,
         }
     }
 
-    fn tree(&self) -> &Tree {
+    fn tree(&self) -> Result<&Tree, EditError> {
         match self {
-            Self::Same { tree, .. } => tree,
-            Self::Edited { tree, .. } => tree,
+            Self::Same { tree, .. } => Ok(tree),
+            Self::Later { text, tree } => {
+                if let Some(tree) = tree.get() {
+                    return Ok(tree);
+                }
+                let built = build(text).map_err(|fault| {
+                    let Position { line, column } = LineIndex::new(text).position(text, fault.at);
+                    EditError::Unreadable(ParseError {
+                        line,
+                        column,
+                        message: fault.message,
+                    })
+                })?;
+                Ok(tree.get_or_init(|| built))
+            }
         }
     }
 }
@@ -180,6 +227,34 @@ enum Target {
 }
 
 impl<'t> Task<'t> {
+    /// The edit made in a part of a large document; `None` where the whole must be looked at,
+    /// which is also where every error is found.
+    fn run_narrow(&self, edit: &'t Edit<'t>, large: usize) -> Option<Option<String>> {
+        if self.text.len() < large || matches!(edit, Edit::Restore { .. } | Edit::Test { .. }) {
+            return None;
+        }
+        let whole = self.whole(self.path);
+        let part = narrow(self.text, self.tree, &whole, self.layout)?;
+        let task = Task {
+            text: &self.text[part.start..part.end],
+            tree: &part.tree,
+            item: None,
+            path: &part.path,
+            ..*self
+        };
+        let found = self.walk(&self.path.parent()?).ok()?;
+        self.check_shared(&found, false).ok()?;
+        let done = task.run(edit).ok()?;
+        let Some((text, _)) = done else {
+            return Some(None);
+        };
+        let ends_alike = ending_length(&text) > 0 || part.end == self.text.len();
+        ends_alike.then(|| {
+            let (before, after) = (&self.text[..part.start], &self.text[part.end..]);
+            Some([before, &text, after].concat())
+        })
+    }
+
     fn run(&self, edit: &'t Edit<'t>) -> Outcome {
         let first = self.attempt(edit);
         if !matches!(first, Err(EditError::Verification { .. })) {
@@ -376,7 +451,15 @@ impl<'t> Task<'t> {
             return Err(self.failed(0, "two parts of the edit touch the same place"));
         };
         if text == self.text {
-            return Ok(None);
+            // The same text can mean something else than in an older file: an alias does.
+            let side = Side {
+                text: self.text,
+                tree: self.tree,
+            };
+            return match verify(side, side, &draft.ops) {
+                Ok(()) => Ok(None),
+                Err(difference) => Err(self.failed(difference.at, &difference.reason)),
+            };
         }
         let at_end = draft
             .splices
@@ -429,6 +512,17 @@ impl<'t> Task<'t> {
     /// The way from the document's root to the target.
     fn chain(&self) -> Result<Found, EditError> {
         self.walk(self.path)
+    }
+
+    /// The path from the document's root.
+    fn whole(&self, path: &Path) -> Path {
+        let lead = match self.item {
+            Some(item) => vec![Step::Key("items".to_owned()), Step::Index(item)],
+            None => Vec::new(),
+        };
+        lead.into_iter()
+            .chain(path.steps().iter().cloned())
+            .collect()
     }
 
     fn walk(&self, path: &Path) -> Result<Found, EditError> {

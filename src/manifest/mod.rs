@@ -16,6 +16,7 @@ mod json;
 mod lookup;
 mod mask;
 mod merge_key;
+mod narrow;
 mod objects;
 mod patch;
 mod path;

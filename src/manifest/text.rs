@@ -36,7 +36,10 @@ impl LineIndex {
 
 /// Start of the line that holds `at`.
 pub(super) fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind(['\n', '\r']).map_or(0, |found| found + 1)
+    let found = text.as_bytes()[..at]
+        .iter()
+        .rposition(|byte| matches!(byte, b'\n' | b'\r'));
+    found.map_or(0, |found| found + 1)
 }
 
 /// End of the line that holds `at`, before its line break.

@@ -158,7 +158,14 @@ fn check_bytes(manifest: &Manifest, edit: &Edit<'_>, after: &str) {
 /// Makes the edit and judges it; gives the text after, where it was made.
 fn judged(manifest: &Manifest, edit: &Edit<'_>) -> Result<String, EditError> {
     let root = root_of(manifest);
-    let edited = manifest.edit(&Address::document(0), std::slice::from_ref(edit))?;
+    let address = Address::document(0);
+    let edited = manifest.edit(&address, std::slice::from_ref(edit))?;
+    let in_part = manifest.edit_from(0, &address, std::slice::from_ref(edit));
+    assert_eq!(
+        in_part.as_ref(),
+        Ok(&edited),
+        "the size of a document decides nothing"
+    );
     let again = Manifest::parse(edited.text.clone()).unwrap();
     let expected = model(root, edit);
     let now = root_of(&again);
