@@ -1,3 +1,20 @@
 //! unship rolls back what is running, through Git.
+//!
+//! One pipeline: observe, timeline, plan, execute, verify, report. Data flows one
+//! way and every subcommand is a prefix of it. What decides is pure; what acts is thin.
 
+pub mod argocd;
+pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod execute;
+pub mod exit;
+pub mod git;
 pub mod manifest;
+pub mod model;
+pub mod observe;
+pub mod plan;
+pub mod report;
+pub mod sandbox;
+pub mod timeline;
+pub mod verify;

@@ -40,8 +40,9 @@ struct Relations {
     fetched: Option<Instant>,
 }
 
-/// One blocking refresh may take this long; the controller may be busy.
-const REFRESH_LIMIT: Duration = Duration::from_secs(60);
+/// One refresh may take this long. Argo CD before 3.6 can lose a refresh while it
+/// reconciles; then it is asked again.
+const REFRESH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Waits for landing.
 pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Waited {
@@ -60,18 +61,24 @@ pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Wai
                 Err(_) => return Waited::Deadline(shown),
             },
         };
-        let relation = match &application {
-            Some(app) => relations.of(run, app, aim).await,
-            None => Relation::Unknown,
+        let landing = if application.is_none() && run.asks_argocd() {
+            // It could be read before: a silent Argo CD is not the same as none.
+            refresh = !refresh;
+            Landing::waiting("Argo CD to answer")
+        } else {
+            let relation = match &application {
+                Some(app) => relations.of(run, app, aim).await,
+                None => Relation::Unknown,
+            };
+            refresh = relation != Relation::HasContent;
+            judge_landing(
+                application.as_ref(),
+                relation,
+                &run.target().object(),
+                workload.as_ref(),
+                (&aim.template, &aim.before),
+            )
         };
-        refresh = relation != Relation::HasContent;
-        let landing = judge_landing(
-            application.as_ref(),
-            relation,
-            &run.target().object(),
-            workload.as_ref(),
-            (&aim.template, &aim.before),
-        );
         match landing.verdict {
             Verdict::Holds => {
                 run.landing = Some(landing.clone());
@@ -215,6 +222,10 @@ fn counts(workload: &Workload) -> String {
 }
 
 impl Run {
+    fn asks_argocd(&self) -> bool {
+        self.sight.observation.argocd.application.is_some()
+    }
+
     async fn look_for_landing(&self, refresh: bool) -> (Option<Application>, Option<Workload>) {
         tokio::join!(self.application(refresh, REFRESH_LIMIT), self.workload())
     }

@@ -27,7 +27,9 @@ pub struct Landing {
 }
 
 impl Landing {
-    fn waiting(evidence: impl Into<String>) -> Self {
+    /// Not yet, or not known.
+    #[must_use]
+    pub fn waiting(evidence: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Unknown,
             evidence: evidence.into(),
