@@ -377,11 +377,17 @@ impl Stopper {
         tokio::spawn(async move {
             interrupted().await;
             let _ = sender.send(true);
-            // Keeps the channel open, so that nobody takes its end for a wish.
-            std::future::pending::<()>().await;
+            interrupted().await;
+            end_at_once();
         });
         Self { receiver }
     }
+}
+
+/// A second wish to stop does not wait for what is under way; the journal knows it.
+#[allow(clippy::exit, reason = "the user asked twice")]
+fn end_at_once() {
+    std::process::exit(i32::from(ExitStatus::Stopped.code()));
 }
 
 async fn interrupted() {

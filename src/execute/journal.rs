@@ -437,9 +437,9 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
     })
 }
 
-/// All runs, oldest first, each with its error where it cannot be read.
+/// The ids of all runs, oldest first.
 #[must_use]
-pub fn list(state: &Path) -> Vec<(String, Result<StoredRun, Error>)> {
+pub fn names(state: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(state.join("runs")) else {
         return Vec::new();
     };
@@ -448,6 +448,12 @@ pub fn list(state: &Path) -> Vec<(String, Result<StoredRun, Error>)> {
         .collect();
     names.sort();
     names
+}
+
+/// All runs, oldest first, each with its error where it cannot be read.
+#[must_use]
+pub fn list(state: &Path) -> Vec<(String, Result<StoredRun, Error>)> {
+    names(state)
         .into_iter()
         .map(|name| (name.clone(), load(state, &name)))
         .collect()

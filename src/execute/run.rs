@@ -104,7 +104,7 @@ pub async fn start(setup: Setup, fresh: Fresh) -> Result<RunReport, Error> {
         began: Instant::now(),
     };
     let aim = run.aim_of_plan();
-    let end = run.carry_out(aim).await?;
+    let end = run.carry_out_or_stop(aim).await?;
     run.finish(end)
 }
 
@@ -184,7 +184,7 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
         Some(end) => end,
         None => {
             let aim = aim.unwrap_or_else(|| run.aim_of_plan());
-            run.carry_out(aim).await?
+            run.carry_out_or_stop(aim).await?
         }
     };
     run.finish(end)
@@ -354,6 +354,17 @@ impl Run {
             .and_then(|v| v.as_str());
         (self.setup.crash)(&format!("recorded {}", name.unwrap_or("?")));
         Ok(())
+    }
+
+    /// As [`Run::carry_out`]; an error after the journal began stops the run, so that
+    /// it can go on. Only a journal that refuses ends it at once.
+    async fn carry_out_or_stop(&mut self, aim: Aim) -> Result<End, Error> {
+        match self.carry_out(aim).await {
+            Err(error @ (Error::Git(_) | Error::Observe(_))) => {
+                Ok(End::new(RunState::Stopped, 4, error.to_string()))
+            }
+            other => other,
+        }
     }
 
     /// The steps in their order.

@@ -18,7 +18,14 @@ pub(super) struct Early {
     repository: RepositoryPath,
     remote: String,
     branch: String,
-    tip: Result<CommitId, GitError>,
+    fetch: tokio::task::JoinHandle<Result<CommitId, GitError>>,
+}
+
+impl Drop for Early {
+    /// A fetch that turned out to be of no use is not waited for.
+    fn drop(&mut self) {
+        self.fetch.abort();
+    }
 }
 
 /// Where the target's manifest lives.
@@ -62,12 +69,15 @@ pub(super) async fn prefetch(clients: &Clients, scope: &Scope) -> Option<Early> 
     })
     .await
     .ok()??;
-    let tip = path.fetch(&remote, &branch).await;
+    let fetch = tokio::spawn({
+        let (path, remote, branch) = (path.clone(), remote.clone(), branch.clone());
+        async move { path.fetch(&remote, &branch).await }
+    });
     Some(Early {
         repository: path,
         remote,
         branch,
-        tip,
+        fetch,
     })
 }
 
@@ -173,16 +183,19 @@ async fn place(
         (!revision.is_empty() && revision != "HEAD" && !is_commit(&revision))
             .then(|| revision.trim_start_matches("refs/heads/").to_owned())
     });
-    if let Some(early) = early
+    if let Some(mut early) = early
         && early.remote == remote.name
         && early.repository.git_dir() == repository.git_dir()
         && named.as_ref().is_none_or(|name| *name == early.branch)
         && (named.is_some() || source.is_none())
     {
+        let tip = (&mut early.fetch)
+            .await
+            .map_err(|_| GitError::Interrupted)??;
         return Ok(Place {
             repository,
-            branch: early.branch,
-            tip: early.tip?,
+            branch: early.branch.clone(),
+            tip,
             remote,
         });
     }
