@@ -15,7 +15,15 @@ fn all_at_once(world: &World, jobs: &[(&Engineer, &str)]) -> Vec<Outcome> {
     let children: Vec<_> = jobs
         .iter()
         .map(|(engineer, workload)| {
-            let arguments = ["rollback", workload, "-n", &world.name, "--yes", "-o", "json"];
+            let arguments = [
+                "rollback",
+                workload,
+                "-n",
+                &world.name,
+                "--yes",
+                "-o",
+                "json",
+            ];
             let mut command = world.command_of(engineer, &arguments);
             command
                 .stdin(Stdio::null())
@@ -59,7 +67,11 @@ fn assert_line(world: &World, commits: &[String]) {
     let ids: BTreeSet<&String> = log.iter().map(|(id, _, _)| id).collect();
     for (index, (id, parents, _)) in log.iter().enumerate() {
         let expected: Vec<&String> = log.get(index + 1).map(|next| &next.0).into_iter().collect();
-        assert_eq!(parents.iter().collect::<Vec<_>>(), expected, "{id} is in a line");
+        assert_eq!(
+            parents.iter().collect::<Vec<_>>(),
+            expected,
+            "{id} is in a line"
+        );
     }
     for commit in commits {
         assert!(ids.contains(commit), "{commit} of another team is lost");
@@ -94,12 +106,19 @@ fn twenty_workloads_of_one_repository_at_once() {
             Some(0) => {
                 landed += 1;
                 assert_eq!(own.len(), 1, "{name}: {own:?}");
-                assert_eq!(world.manifest(name), release(&world.name, name, GOOD), "{name}");
+                assert_eq!(
+                    world.manifest(name),
+                    release(&world.name, name, GOOD),
+                    "{name}"
+                );
                 assert!(world.live_image(name).ends_with(":1.2.0"), "{name}");
             }
             // Time ran out in the crowd: it says so, and goes on.
             Some(4 | 6) => {
-                let reason = outcome.json()["reason"].as_str().unwrap_or_default().to_owned();
+                let reason = outcome.json()["reason"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
                 assert!(!reason.is_empty(), "{name}: {}", outcome.shown());
                 assert!(own.len() <= 1, "{name}: {own:?}");
                 outcome.said(&["unship continue"]);
@@ -115,7 +134,9 @@ fn twenty_workloads_of_one_repository_at_once() {
 fn five_people_at_the_same_workload_make_one_commit() {
     let world = world("five");
     let before: Vec<String> = world.log().into_iter().map(|(id, _, _)| id).collect();
-    let engineers: Vec<Engineer> = (0..5).map(|n| world.engineer(&format!("dev-{n}"))).collect();
+    let engineers: Vec<Engineer> = (0..5)
+        .map(|n| world.engineer(&format!("dev-{n}")))
+        .collect();
     let jobs: Vec<(&Engineer, &str)> = engineers.iter().map(|e| (e, "zai-proxy")).collect();
     let (outcomes, others) = while_others_push(&world, || all_at_once(&world, &jobs));
     for outcome in &outcomes {

@@ -20,7 +20,12 @@ fn killed(world: &World, arguments: &[&str], at: usize) {
     let mut command = world.command(arguments);
     command.env("UNSHIP_CRASH_AT", at.to_string());
     let outcome = run(command);
-    assert_eq!(outcome.signal, Some(SIGKILL), "point {at}: {}", outcome.shown());
+    assert_eq!(
+        outcome.signal,
+        Some(SIGKILL),
+        "point {at}: {}",
+        outcome.shown()
+    );
 }
 
 /// The points that a command passes, in their order, with the command's outcome.
@@ -72,7 +77,12 @@ fn goes_on(world: &World) -> Outcome {
 /// The end that an undisturbed rollback has.
 fn assert_rolled_back(world: &World, outcome: &Outcome, what: &str) {
     assert_eq!(outcome.code, Some(0), "{what}: {}", outcome.shown());
-    assert_eq!(outcome.json()["state"], "succeeded", "{what}: {}", outcome.shown());
+    assert_eq!(
+        outcome.json()["state"],
+        "succeeded",
+        "{what}: {}",
+        outcome.shown()
+    );
     let own = world.own_commits();
     assert_eq!(own.len(), 1, "{what}: {own:#?}");
     assert_eq!(
@@ -82,10 +92,18 @@ fn assert_rolled_back(world: &World, outcome: &Outcome, what: &str) {
     );
     assert!(world.live_image("zai-proxy").ends_with(":1.2.0"), "{what}");
     let open = world.unship(&["runs", "--open", "-o", "json"]);
-    assert_eq!(open.json()["items"].as_array().map(Vec::len), Some(0), "{what}");
+    assert_eq!(
+        open.json()["items"].as_array().map(Vec::len),
+        Some(0),
+        "{what}"
+    );
     let again = world.rollback();
     assert_eq!(again.code, Some(0), "{what}, again: {}", again.shown());
-    assert_eq!(world.own_commits().len(), 1, "{what}: it flips nothing back");
+    assert_eq!(
+        world.own_commits().len(),
+        1,
+        "{what}: it flips nothing back"
+    );
 }
 
 #[test]
@@ -93,8 +111,18 @@ fn killed_at_each_point_a_rollback_goes_on_to_the_same_end() {
     let undisturbed = world("kill");
     let (names, outcome) = points(&undisturbed, &undisturbed.rollback_arguments());
     assert_rolled_back(&undisturbed, &outcome, "undisturbed");
-    for name in ["created", "made commit", "recorded committed", "pushed", "recorded pushed", "recorded ended"] {
-        assert!(names.iter().any(|n| n == name), "no point {name:?} in {names:?}");
+    for name in [
+        "created",
+        "made commit",
+        "recorded committed",
+        "pushed",
+        "recorded pushed",
+        "recorded ended",
+    ] {
+        assert!(
+            names.iter().any(|n| n == name),
+            "no point {name:?} in {names:?}"
+        );
     }
     for_each((1..=names.len()).collect(), |at| {
         let what = format!("killed at {at} ({})", names[at - 1]);
@@ -103,7 +131,10 @@ fn killed_at_each_point_a_rollback_goes_on_to_the_same_end() {
         let over = names[at - 1] == "recorded ended";
         if over {
             // The end is on record: there is nothing to go on with, and nothing is lost.
-            world.unship(&["continue"]).ended(2).said(&["no run is open"]);
+            world
+                .unship(&["continue"])
+                .ended(2)
+                .said(&["no run is open"]);
             let again = world.rollback();
             assert_rolled_back(&world, &again, &what);
         } else {
@@ -118,7 +149,11 @@ fn killed_at_each_point_a_rollback_goes_on_to_the_same_end() {
 fn killed_twice(first: &str) {
     let model = world("twice");
     let (names, _) = points(&model, &model.rollback_arguments());
-    let at = names.iter().position(|n| n == first).expect("the point exists") + 1;
+    let at = names
+        .iter()
+        .position(|n| n == first)
+        .expect("the point exists")
+        + 1;
     let model = world("twice");
     killed(&model, &model.rollback_arguments(), at);
     let (second, outcome) = points(&model, &["continue", "-o", "json"]);
@@ -168,7 +203,10 @@ fn killed_before_there_is_a_journal_a_new_rollback_works() {
     assert_eq!(finish(child).signal, Some(SIGKILL));
     bed().sandbox.faults().remove(id);
     assert!(world.run_folders().is_empty());
-    world.unship(&["continue"]).ended(2).said(&["no run is open", "unship runs"]);
+    world
+        .unship(&["continue"])
+        .ended(2)
+        .said(&["no run is open", "unship runs"]);
     assert_rolled_back(&world, &world.rollback(), "after an early kill");
 }
 
@@ -176,7 +214,11 @@ fn killed_before_there_is_a_journal_a_new_rollback_works() {
 fn point(name: &str) -> usize {
     let world = world("model");
     let (names, _) = points(&world, &world.rollback_arguments());
-    names.iter().position(|n| n == name).expect("the point exists") + 1
+    names
+        .iter()
+        .position(|n| n == name)
+        .expect("the point exists")
+        + 1
 }
 
 /// Somebody ships another release on top.

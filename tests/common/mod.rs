@@ -58,7 +58,11 @@ pub fn bed() -> &'static Bed {
     BED.get_or_init(|| {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("worlds");
         sweep(&root);
-        let dir = root.join(format!("{}-{}", env!("CARGO_CRATE_NAME"), std::process::id()));
+        let dir = root.join(format!(
+            "{}-{}",
+            env!("CARGO_CRATE_NAME"),
+            std::process::id()
+        ));
         std::fs::create_dir_all(&dir).expect("a folder for the worlds");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -69,7 +73,9 @@ pub fn bed() -> &'static Bed {
             pod_ready: Duration::from_millis(50),
             ..Options::new(&dir)
         };
-        let sandbox = runtime.block_on(Sandbox::start(options)).expect("a sandbox");
+        let sandbox = runtime
+            .block_on(Sandbox::start(options))
+            .expect("a sandbox");
         Bed {
             runtime,
             sandbox,
@@ -234,10 +240,7 @@ impl World {
             time: now() - 3600,
             files,
         };
-        bed()
-            .sandbox
-            .commit(&self.name, "main", &commit)
-            .ok()
+        bed().sandbox.commit(&self.name, "main", &commit).ok()
     }
 
     /// Somebody pushes files to main.
@@ -249,9 +252,26 @@ impl World {
         self.push_as(OTHER, subject, &files)
     }
 
+    /// Somebody deletes a file on main.
+    pub fn delete(&self, subject: &str, path: &str) -> String {
+        let commit = Commit {
+            author: OTHER,
+            message: &format!("{subject}\n"),
+            time: now() - 3600,
+            files: vec![(path, None)],
+        };
+        bed()
+            .sandbox
+            .commit(&self.name, "main", &commit)
+            .expect("a commit")
+    }
+
     /// Somebody pushes something that has nothing to do with the workload.
     pub fn others(&self, subject: &str) -> String {
-        self.push(subject, &[("teams/search/notes.txt", format!("{subject}\n"))])
+        self.push(
+            subject,
+            &[("teams/search/notes.txt", format!("{subject}\n"))],
+        )
     }
 
     /// The same, unless somebody is quicker.
@@ -269,14 +289,14 @@ impl World {
             return;
         }
         make(json!({
-            "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-            "metadata": {"name": name, "namespace": "argocd"},
-            "spec": {
-                "project": "default",
-                "source": {"repoURL": self.url(), "path": "k8s/mcp", "targetRevision": "main"},
-                "destination": {"server": "https://kubernetes.default.svc", "namespace": name},
-                "syncPolicy": {"automated": {"prune": true, "selfHeal": true}},
-            }}));
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": {"name": name, "namespace": "argocd"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": self.url(), "path": "k8s/mcp", "targetRevision": "main"},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": name},
+            "syncPolicy": {"automated": {"prune": true, "selfHeal": true}},
+        }}));
     }
 
     /// URL of the repository, without credentials.
@@ -337,15 +357,18 @@ impl World {
 
     fn wait_workload(&self, workload: &str, test: impl Fn(&Value) -> bool) {
         let place = ("apps", "Deployment", self.name.as_str(), workload);
-        let waited = bed()
-            .sandbox
-            .wait_for(place, Duration::from_secs(30), test);
-        bed().runtime.block_on(waited).expect("the workload gets there");
+        let waited = bed().sandbox.wait_for(place, Duration::from_secs(30), test);
+        bed()
+            .runtime
+            .block_on(waited)
+            .expect("the workload gets there");
     }
 
     /// Image of the live workload.
     pub fn live_image(&self, workload: &str) -> String {
-        let live = bed().sandbox.get("apps", "Deployment", &self.name, workload);
+        let live = bed()
+            .sandbox
+            .get("apps", "Deployment", &self.name, workload);
         live.as_ref()
             .and_then(|l| l.pointer("/spec/template/spec/containers/0/image"))
             .and_then(Value::as_str)
@@ -361,6 +384,36 @@ impl World {
         };
         self.clone_for(&engineer);
         engineer
+    }
+
+    /// The same world with another engineer.
+    pub fn seen_by(&self, name: &str) -> Self {
+        Self {
+            engineer: self.engineer(name),
+            ..self.clone()
+        }
+    }
+
+    /// A kubeconfig of the engineer's own: `server` and `token` replace the world's.
+    pub fn kubeconfig(&self, server: Option<&str>, token: Option<&str>) -> PathBuf {
+        let path = bed().sandbox.variable("KUBECONFIG");
+        let text = std::fs::read_to_string(path).expect("a kubeconfig");
+        let replaced = |line: &str| {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            match (line.trim_start(), server, token) {
+                (l, Some(server), _) if l.trim_start_matches("- ").starts_with("server:") => {
+                    format!("{indent}server: {server}")
+                }
+                (l, _, Some(token)) if l.trim_start_matches("- ").starts_with("token:") => {
+                    format!("{indent}token: {token}")
+                }
+                (l, _, _) => format!("{indent}{l}"),
+            }
+        };
+        let text: Vec<String> = text.lines().map(replaced).collect();
+        let own = self.engineer.home.join("kubeconfig");
+        std::fs::write(&own, text.join("\n")).expect("a kubeconfig is written");
+        own
     }
 
     /// The same engineer with another clone.
@@ -403,7 +456,15 @@ impl World {
 
     /// The arguments of a rollback of `zai-proxy`.
     pub fn rollback_arguments(&self) -> [&str; 7] {
-        ["rollback", "zai-proxy", "-n", &self.name, "--yes", "-o", "json"]
+        [
+            "rollback",
+            "zai-proxy",
+            "-n",
+            &self.name,
+            "--yes",
+            "-o",
+            "json",
+        ]
     }
 
     /// Rolls `zai-proxy` back.
@@ -428,7 +489,11 @@ impl World {
             .filter_map(|entry| {
                 let mut parts = entry.trim().split('\u{1f}');
                 let id = parts.next().filter(|id| !id.is_empty())?.to_owned();
-                let parents = parts.next()?.split_whitespace().map(str::to_owned).collect();
+                let parents = parts
+                    .next()?
+                    .split_whitespace()
+                    .map(str::to_owned)
+                    .collect();
                 Some((id, parents, parts.next()?.to_owned()))
             })
             .collect()
@@ -572,6 +637,11 @@ pub fn git(engineer: &Engineer, at: &Path, arguments: &[&str]) -> String {
     let mut command = clean("git", engineer);
     command.current_dir(at).args(arguments);
     let outcome = run(command);
-    assert_eq!(outcome.code, Some(0), "git {arguments:?}: {}", outcome.stderr);
+    assert_eq!(
+        outcome.code,
+        Some(0),
+        "git {arguments:?}: {}",
+        outcome.stderr
+    );
     outcome.stdout.trim_end().to_owned()
 }
