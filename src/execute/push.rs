@@ -8,7 +8,7 @@ use super::run::{End, Run};
 use super::{Error, Event, jitter, request};
 use crate::git::{CommitRequest, FastForward, GitError, PushOutcome, SignMode, Stamp};
 use crate::model::{CommitId, mask_text};
-use crate::observe::observe;
+use crate::observe::{observe, on_new_tip};
 use crate::plan::{Action, Decision, Goal, Trailers, build, commit_message};
 use crate::report::{CommitReport, RunState};
 use crate::timeline::Timeline;
@@ -394,7 +394,10 @@ async fn follow_checkout(run: &mut Run, remote: &str, branch: &str, commit: &Com
 /// Looks again and plans again with the target pinned. `None`: the same effect goes
 /// on by itself on the new tip.
 async fn plan_again(run: &mut Run) -> Result<Option<Outcome>, Error> {
-    let sight = observe(&run.setup.clients, &run.setup.scope, run.now()).await?;
+    let sight = match on_new_tip(&run.sight, run.now()).await {
+        Some(sight) => sight,
+        None => observe(&run.setup.clients, &run.setup.scope, run.now()).await?,
+    };
     let timeline = Timeline::of(&sight.observation, &run.setup.verified);
     let commit = run
         .prepared

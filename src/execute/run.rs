@@ -141,8 +141,10 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
                     "it still waits for a human: the branch does not have the content",
                 );
                 (Some(*prepared), None, Some(end))
+            } else if let Some(end) = waits_aside(&sight, &stored).await {
+                (Some(*prepared), None, Some(end))
             } else if same || done {
-                (Some(*prepared), None, None)
+                (Some(same_plan(*prepared, &stored)), None, None)
             } else {
                 (Some(*prepared), None, Some(superseded(&stored)))
             }
@@ -188,6 +190,43 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
         }
     };
     run.finish(end)
+}
+
+/// The plan under its first id where nothing about it is new: the commit and the side
+/// branch made from it are then the same ones as before.
+fn same_plan(mut prepared: Prepared, stored: &StoredRun) -> Prepared {
+    let parent = |plan: &crate::plan::Plan| plan.commits.first().map(|c| c.parent.clone());
+    if prepared.plan.effect_id == stored.plan.effect_id
+        && parent(&prepared.plan) == parent(&stored.plan)
+    {
+        prepared.plan = stored.plan.clone();
+    }
+    prepared
+}
+
+/// Killed between the push to the side branch and its record: the branch is there, and
+/// a second one would be a second request.
+async fn waits_aside(sight: &Sight, stored: &StoredRun) -> Option<End> {
+    let tried = |record: &Record| matches!(record, Record::Started { step, .. } if step == "push");
+    if !stored.records.iter().any(tried) {
+        return None;
+    }
+    let path = sight.repository.clone()?;
+    let remote = sight.observation.git.as_ref()?.remote.clone();
+    let side = format!("unship/{}", stored.plan.plan_id);
+    let tip = path.fetch(&remote, &side).await.ok()?;
+    let run = stored.head.run_id.0.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let repository = path.open().ok()?;
+        repository
+            .find_commit_with_trailer(&tip, "Unship-Run", &run, 50)
+            .ok()?
+    })
+    .await
+    .ok()??;
+    let commit = found.id.short().to_owned();
+    let reason = format!("commit {commit} of this run waits on {side} for a human to merge it");
+    Some(End::new(RunState::HandedOver, 7, reason))
 }
 
 fn superseded(stored: &StoredRun) -> End {

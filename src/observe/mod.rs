@@ -1,6 +1,7 @@
 //! One look at a target from all sides, concurrently. What cannot be read becomes
 //! a gap; nothing is asked twice.
 
+mod again;
 mod argo;
 mod cluster;
 mod overrides;
@@ -8,6 +9,7 @@ mod search;
 mod source;
 mod states;
 
+pub use again::on_new_tip;
 pub use states::template_of;
 
 use std::path::PathBuf;

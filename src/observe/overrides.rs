@@ -16,6 +16,11 @@ const RENDERED: [(&str, &str); 5] = [
     ),
 ];
 
+/// Whether a file of this name may decide over plain manifests.
+pub(super) fn decides_over_manifests(name: &str) -> bool {
+    name.starts_with(".argocd-source") || RENDERED.iter().any(|(own, _)| *own == name)
+}
+
 /// The overrides in a folder at a commit.
 pub(super) fn overrides(
     repository: &Repository,

@@ -162,7 +162,8 @@ pub(super) fn look_into(path: &str, bytes: &[u8], target: &WorkloadRef, found: &
     }
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+/// Whether bytes are found in others.
+pub(super) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     !needle.is_empty()
         && haystack
             .windows(needle.len())
