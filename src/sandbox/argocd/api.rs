@@ -340,6 +340,8 @@ fn project(call: &Call, rest: &[&str]) -> Result<Value, RpcError> {
     };
     match rest.get(1) {
         Some(&"syncwindows") => Ok(json!({"windows": Windows::open_of_project(found)})),
+        // No global projects here; Argo CD leaves empty lists out.
+        Some(&"detailed") => Ok(json!({"project": **found})),
         _ => Ok((**found).clone()),
     }
 }

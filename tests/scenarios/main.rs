@@ -1,0 +1,57 @@
+//! The scenarios: what unship must do, once defined, run on two worlds.
+//!
+//! A world is nothing but a set of environment variables. With `UNSHIP_WORLD=stack` in the
+//! environment the scenarios run on the real API server and the real Argo CD that `ci/stack/up`
+//! starts (`ci/e2e` does all of it); else a sandbox is started in this process. Neither the
+//! scenarios nor the helpers below ask which of the two it is.
+
+mod admin;
+mod blocked;
+mod branches;
+mod landing;
+mod looking;
+mod races;
+mod repository;
+mod resuming;
+mod stage;
+mod unship;
+mod world;
+
+use world::World;
+
+/// One test for each scenario: a function over a world.
+macro_rules! scenarios {
+    ($($module:ident: $($scenario:ident)+;)+) => {$($(
+        #[test]
+        fn $scenario() {
+            $module::$scenario(World::get());
+        }
+    )+)+};
+}
+
+scenarios! {
+    looking:
+        a_plan_names_the_bad_commit_and_writes_nothing
+        restarts_are_folded_and_an_older_image_is_chosen;
+    landing:
+        a_rollback_lands
+        a_rollback_lands_without_argocd_access
+        a_rollback_lands_through_a_plain_http_proxy
+        another_teams_tip_is_kept
+        rewritten_pod_images_are_explained
+        an_application_that_is_never_in_sync_does_not_matter
+        a_target_that_never_comes_up_fails_and_keeps_the_old_pods
+        nothing_to_do_when_the_target_is_live
+        content_that_did_not_land_yet_is_waited_for;
+    races:
+        a_lost_race_is_planned_again
+        a_change_of_the_same_field_by_others_is_respected;
+    branches:
+        a_protected_branch_gets_a_side_branch
+        a_remote_that_takes_nothing_gets_a_request;
+    blocked:
+        a_paused_deployment_is_refused
+        a_denying_sync_window_is_refused;
+    resuming:
+        a_run_killed_after_its_push_goes_on;
+}

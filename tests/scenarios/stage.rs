@@ -1,0 +1,391 @@
+//! What one scenario plays on: a namespace, a repository and an Application of its own.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::admin::Kind;
+use crate::repository::{self, Clone, git};
+use crate::unship::Unship;
+use crate::world::World;
+
+/// The manifest at release 1.2.0, in namespace `mcp`.
+const FIXTURE: &str =
+    include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/mcp/zai-proxy.yml");
+const OTHERS: &str =
+    include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/search/indexer.yaml");
+
+/// The manifest in the repository.
+pub(crate) const MANIFEST: &str = "k8s/apexalgo-iad/mcp/zai-proxy.yml";
+/// A manifest of another team, which this Application does not deploy.
+pub(crate) const OTHERS_FILE: &str = "k8s/apexalgo-iad/search/indexer.yaml";
+/// The Deployment.
+pub(crate) const WORKLOAD: &str = "zai-proxy";
+/// The good and the bad release.
+pub(crate) const GOOD: &str = "1.2.0";
+pub(crate) const BAD: &str = "1.2.1-crash";
+
+/// How a stage differs from the usual one.
+#[derive(Default)]
+pub(crate) struct Setting {
+    /// Labels of the namespace.
+    pub(crate) labels: Vec<(&'static str, &'static str)>,
+    /// The Deployment's progress deadline, in seconds.
+    pub(crate) progress_deadline: Option<u32>,
+    /// Whether the Application belongs to an AppProject of its own.
+    pub(crate) own_project: bool,
+    /// More files of the first commit.
+    pub(crate) files: Vec<(&'static str, &'static str)>,
+}
+
+/// A scenario's place in the world.
+pub(crate) struct Stage {
+    pub(crate) world: &'static World,
+    /// Name of the namespace, the repository and the Application.
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    /// The bare repository that is served.
+    pub(crate) bare: PathBuf,
+    /// The clone of those who release.
+    pub(crate) team: Clone,
+    progress_deadline: Option<u32>,
+    own_project: bool,
+}
+
+impl Stage {
+    /// Ships release `first` and waits until it is live.
+    pub(crate) fn new(
+        world: &'static World,
+        scenario: &str,
+        (first, setting): (&str, &Setting),
+    ) -> Self {
+        let name = world.name(scenario);
+        let folder = world.folder(scenario);
+        let bare = repository::create(world, &name);
+        let team = Clone::new(world, &name, folder.join("team"), "Mira Okafor");
+        let stage = Self {
+            world,
+            name,
+            folder,
+            bare,
+            team,
+            progress_deadline: setting.progress_deadline,
+            own_project: setting.own_project,
+        };
+        let manifest = stage.manifest(first);
+        let mut files = vec![
+            (MANIFEST, Some(manifest.as_str())),
+            (OTHERS_FILE, Some(OTHERS)),
+        ];
+        files.extend(
+            setting
+                .files
+                .iter()
+                .map(|(path, text)| (*path, Some(*text))),
+        );
+        stage
+            .team
+            .commit("chore: import cluster configuration", &files);
+        stage.team.push();
+        stage.create_objects(&setting.labels);
+        stage.wait_live(first);
+        stage
+    }
+
+    /// The usual story: 1.2.0 serves, another team commits, 1.2.1-crash is released and does not
+    /// come up, another team commits again.
+    pub(crate) fn with_bad_release(world: &'static World, scenario: &str) -> Story {
+        Self::with_bad_release_in(world, scenario, &Setting::default())
+    }
+
+    pub(crate) fn with_bad_release_in(
+        world: &'static World,
+        scenario: &str,
+        setting: &Setting,
+    ) -> Story {
+        let stage = Self::new(world, scenario, (GOOD, setting));
+        let good = stage.team.git(&["rev-parse", "HEAD"]);
+        stage.commit_of_others("5.0.1");
+        let bad = stage.release(BAD);
+        let tip = stage.commit_of_others("5.1.0");
+        stage.team.push();
+        stage.refresh();
+        stage.wait_crashing();
+        Story {
+            stage,
+            good,
+            bad,
+            tip,
+        }
+    }
+
+    /// The manifest at a release.
+    pub(crate) fn manifest(&self, release: &str) -> String {
+        let text = FIXTURE
+            .replace("namespace: mcp", &format!("namespace: {}", self.name))
+            .replace("1.2.0", release);
+        match self.progress_deadline {
+            None => text,
+            Some(seconds) => text.replace(
+                "  revisionHistoryLimit: 10\n",
+                &format!("  revisionHistoryLimit: 10\n  progressDeadlineSeconds: {seconds}\n"),
+            ),
+        }
+    }
+
+    /// Commits a release; nothing is pushed.
+    pub(crate) fn release(&self, release: &str) -> String {
+        let text = self.manifest(release);
+        let message = format!("chore: promote zai-proxy to v{release}");
+        self.team.commit(&message, &[(MANIFEST, Some(&text))])
+    }
+
+    /// Commits a release, pushes it and has Argo CD look.
+    pub(crate) fn ship(&self, release: &str) -> String {
+        let commit = self.release(release);
+        self.team.push();
+        self.refresh();
+        commit
+    }
+
+    /// A commit that touches only another team's file; nothing is pushed.
+    pub(crate) fn commit_of_others(&self, number: &str) -> String {
+        let text = OTHERS.replace("5.0.0", number);
+        let message = format!("indexer: {number}");
+        self.team.commit(&message, &[(OTHERS_FILE, Some(&text))])
+    }
+
+    fn create_objects(&self, labels: &[(&str, &str)]) {
+        let (world, name) = (self.world, &self.name);
+        let labels: serde_json::Map<String, Value> = labels
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), json!(v)))
+            .collect();
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels}});
+        let project = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+            "metadata": {"name": name, "namespace": "argocd"},
+            "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
+                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}});
+        let application = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+            "metadata": {"name": name, "namespace": "argocd"},
+            "spec": {
+                "project": if self.own_project { name } else { "default" },
+                "source": {
+                    "repoURL": format!("{}/{name}.git", world.variable("UNSHIP_WORLD_GIT_URL")),
+                    "path": "k8s/apexalgo-iad/mcp", "targetRevision": "main",
+                    "directory": {"recurse": true, "include": "{*.yaml,*.yml}"}},
+                "destination": {"server": "https://kubernetes.default.svc", "namespace": name},
+                "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}}});
+        world.wait(async {
+            world.admin.create(Kind::Namespace, "", &namespace).await;
+            if self.own_project {
+                world
+                    .admin
+                    .create(Kind::AppProject, "argocd", &project)
+                    .await;
+            }
+            world
+                .admin
+                .create(Kind::Application, "argocd", &application)
+                .await;
+        });
+    }
+
+    /// Has Argo CD look into the repository now, and waits until it has.
+    pub(crate) fn refresh(&self) {
+        const ANNOTATION: &str = "argocd.argoproj.io/refresh";
+        let patch = json!({"metadata": {"annotations": {ANNOTATION: "normal"}}});
+        self.patch(Kind::Application, &patch);
+        self.world.until("Argo CD refreshes the Application", || {
+            let application = self.application();
+            match application["metadata"]["annotations"].get(ANNOTATION) {
+                None => Ok(()),
+                Some(_) => Err(application["status"]["conditions"].to_string()),
+            }
+        });
+    }
+
+    pub(crate) fn application(&self) -> Value {
+        self.get(Kind::Application)
+            .expect("the Application is there")
+    }
+
+    pub(crate) fn deployment(&self) -> Option<Value> {
+        self.get(Kind::Deployment)
+    }
+
+    fn place(&self, kind: Kind) -> (&str, &str) {
+        match kind {
+            Kind::Application | Kind::AppProject => ("argocd", &self.name),
+            Kind::Namespace => ("", &self.name),
+            Kind::Pod | Kind::Deployment | Kind::ReplicaSet => {
+                (&self.name, WORKLOAD)
+            }
+        }
+    }
+
+    fn get(&self, kind: Kind) -> Option<Value> {
+        self.world
+            .wait(self.world.admin.get(kind, self.place(kind)))
+    }
+
+    pub(crate) fn list(&self, kind: Kind) -> Vec<Value> {
+        self.world.wait(self.world.admin.list(kind, &self.name))
+    }
+
+    /// Changes the Deployment, the Application or its AppProject as the administrator.
+    pub(crate) fn patch(&self, kind: Kind, patch: &Value) {
+        self.world
+            .wait(self.world.admin.patch(kind, self.place(kind), patch));
+    }
+
+    /// Waits until a release is rolled out completely.
+    pub(crate) fn wait_live(&self, release: &str) {
+        self.world
+            .until(&format!("{release} is live in {}", self.name), || {
+                let seen = self
+                    .deployment()
+                    .ok_or_else(|| self.application()["status"].to_string())?;
+                let status = &seen["status"];
+                let complete = image(&seen).ends_with(&format!(":{release}"))
+                    && status["observedGeneration"] == seen["metadata"]["generation"]
+                    && ["replicas", "updatedReplicas", "availableReplicas"]
+                        .iter()
+                        .all(|count| status[*count] == seen["spec"]["replicas"]);
+                if complete {
+                    Ok(())
+                } else {
+                    Err(format!("{} {status}", image(&seen)))
+                }
+            });
+    }
+
+    /// Waits until a pod of the bad release is in CrashLoopBackOff.
+    pub(crate) fn wait_crashing(&self) {
+        self.world
+            .until(&format!("a pod of {} crashes", self.name), || {
+                let pods = self.list(Kind::Pod);
+                let waiting = |pod: &Value| {
+                    pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
+                        == "CrashLoopBackOff"
+                };
+                if pods.iter().any(waiting) {
+                    return Ok(());
+                }
+                Err(format!(
+                    "{} pods; {}",
+                    pods.len(),
+                    self.application()["status"]["operationState"]
+                ))
+            });
+    }
+
+    /// The id of a branch of the served repository.
+    pub(crate) fn tip(&self) -> String {
+        git(&self.bare, &["rev-parse", "refs/heads/main"])
+    }
+
+    /// All branches of the served repository with their ids.
+    pub(crate) fn references(&self) -> String {
+        git(
+            &self.bare,
+            &["for-each-ref", "--format=%(objectname) %(refname)"],
+        )
+    }
+
+    /// A file of the served repository at a commit, byte for byte.
+    pub(crate) fn file_at(&self, commit: &str, path: &str) -> String {
+        let output = repository::clean("git", &self.folder)
+            .arg("-C")
+            .arg(&self.bare)
+            .args(["cat-file", "blob", &format!("{commit}:{path}")])
+            .output()
+            .expect("the git program");
+        assert!(output.status.success(), "{path} is not in {commit}");
+        String::from_utf8(output.stdout).expect("a text file")
+    }
+
+    /// Subjects of the commits after one, newest first.
+    pub(crate) fn commits_since(&self, commit: &str) -> Vec<String> {
+        let range = format!("{commit}..refs/heads/main");
+        let log = git(&self.bare, &["log", "--format=%H", &range]);
+        log.lines().map(str::to_owned).collect()
+    }
+
+    /// A clone of a user, at the tip of main.
+    fn clone_of_user(&self) -> Clone {
+        let folder = (1..)
+            .map(|n| self.folder.join(format!("clone-{n}")))
+            .find(|folder| !folder.exists())
+            .unwrap_or_default();
+        let clone = Clone::new(self.world, &self.name, folder, "Dev Pod");
+        clone.catch_up();
+        clone
+    }
+
+    /// A user at a terminal in a clone of the repository.
+    pub(crate) fn user(&self) -> Unship<'_> {
+        Unship::new(self, self.clone_of_user())
+    }
+}
+
+impl Drop for Stage {
+    /// Takes a scenario's objects away again; those of a failed one stay for a look at them.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let (admin, name) = (&self.world.admin, &self.name);
+        self.world.wait(async {
+            admin.delete(Kind::Application, ("argocd", name)).await;
+            admin.delete(Kind::Namespace, ("", name)).await;
+            if self.own_project {
+                admin.delete(Kind::AppProject, ("argocd", name)).await;
+            }
+        });
+    }
+}
+
+/// A stage after the usual story.
+pub(crate) struct Story {
+    pub(crate) stage: Stage,
+    /// The commit of 1.2.0.
+    pub(crate) good: String,
+    /// The commit of 1.2.1-crash.
+    pub(crate) bad: String,
+    /// The commit of another team on top.
+    pub(crate) tip: String,
+}
+
+impl Story {
+    /// Everything that holds after a rollback that landed: exactly one commit on top of
+    /// `parent`, which changes one file to the good release's own bytes, and 1.2.0 is live.
+    pub(crate) fn assert_rolled_back(&self, parent: &str) -> String {
+        let stage = &self.stage;
+        let commits = stage.commits_since(parent);
+        assert_eq!(
+            commits.len(),
+            1,
+            "one commit on top of {parent}: {commits:?}"
+        );
+        let commit = commits[0].clone();
+        let parents = git(&stage.bare, &["log", "-1", "--format=%P", &commit]);
+        assert_eq!(parents, parent, "a plain child of the tip");
+        let files = git(&stage.bare, &["diff", "--name-only", parent, &commit]);
+        assert_eq!(files, MANIFEST, "one file");
+        let (is, good) = (
+            stage.file_at(&commit, MANIFEST),
+            stage.file_at(&self.good, MANIFEST),
+        );
+        assert_eq!(is, good, "the bytes of the good release");
+        stage.wait_live(GOOD);
+        commit
+    }
+}
+
+/// The image of an object's first container.
+pub(crate) fn image(object: &Value) -> &str {
+    let image = object.pointer("/spec/template/spec/containers/0/image");
+    image.and_then(Value::as_str).unwrap_or("")
+}

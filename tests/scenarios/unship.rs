@@ -1,0 +1,183 @@
+//! unship as a user starts it: the real binary, an empty home, a clone as working directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::repository::{Clone, clean};
+use crate::stage::{Stage, WORKLOAD};
+
+/// A user with a home and a clone.
+pub(crate) struct Unship<'s> {
+    stage: &'s Stage,
+    pub(crate) clone: Clone,
+    home: PathBuf,
+    environment: BTreeMap<String, String>,
+}
+
+impl<'s> Unship<'s> {
+    /// A user with the read-only kubeconfig and the read-only Argo CD token.
+    pub(crate) fn new(stage: &'s Stage, clone: Clone) -> Self {
+        let home = stage.folder.join("home");
+        std::fs::create_dir_all(&home).expect("a home");
+        let names = ["KUBECONFIG", "ARGOCD_SERVER", "ARGOCD_AUTH_TOKEN"];
+        let environment = names
+            .map(|name| (name.to_owned(), stage.world.variable(name).to_owned()))
+            .into_iter()
+            .collect();
+        Self {
+            stage,
+            clone,
+            home,
+            environment,
+        }
+    }
+
+    /// Without anything of Argo CD.
+    pub(crate) fn without_argocd(mut self) -> Self {
+        self.environment
+            .retain(|name, _| !name.starts_with("ARGOCD_"));
+        self
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// `unship COMMAND zai-proxy -n NAMESPACE ARGUMENTS`.
+    pub(crate) fn on_target(&self, command: &str, arguments: &[&str]) -> Outcome {
+        let mut all = vec![command, WORKLOAD, "-n", &self.stage.name];
+        all.extend(arguments);
+        self.run(&all)
+    }
+
+    /// `unship rollback zai-proxy --yes ARGUMENTS`.
+    pub(crate) fn rollback(&self, arguments: &[&str]) -> Outcome {
+        let mut all = vec!["--yes"];
+        all.extend(arguments);
+        self.on_target("rollback", &all)
+    }
+
+    /// Runs unship with JSON on its standard output.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        let output = clean(env!("CARGO_BIN_EXE_unship"), &self.home)
+            .envs(&self.environment)
+            .current_dir(&self.clone.folder)
+            .args(arguments)
+            .args(["-o", "json"])
+            .output()
+            .expect("unship starts");
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        Outcome {
+            command: arguments.join(" "),
+            code: output.status.code(),
+            json: serde_json::from_str(&stdout).unwrap_or(Value::Null),
+            stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The journals of this user's runs.
+    pub(crate) fn runs(&self) -> Vec<PathBuf> {
+        let folder = self.home.join(".local/state/unship/runs");
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        found.sort();
+        found
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    command: String,
+    /// None when it was killed.
+    pub(crate) code: Option<i32>,
+    /// The document on standard output.
+    pub(crate) json: Value,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Everything that was said, for a failed test's message.
+    pub(crate) fn story(&self) -> String {
+        let document = serde_json::to_string_pretty(&self.json).unwrap_or_default();
+        let stdout = if self.json.is_null() {
+            &self.stdout
+        } else {
+            &document
+        };
+        format!(
+            "`unship {}` ended with {:?}\n--- stderr\n{}--- stdout\n{stdout}",
+            self.command, self.code, self.stderr
+        )
+    }
+
+    /// Asserts the exit code, also the one inside the document.
+    #[track_caller]
+    pub(crate) fn ends_with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.story());
+        assert_eq!(self.json["exitCode"], code, "exitCode in {}", self.story());
+        self
+    }
+
+    /// Asserts a field of the document, by JSON pointer.
+    #[track_caller]
+    pub(crate) fn has(&self, pointer: &str, value: impl Into<Value>) -> &Self {
+        let found = self.json.pointer(pointer).unwrap_or(&Value::Null);
+        assert_eq!(*found, value.into(), "{pointer} in {}", self.story());
+        self
+    }
+
+    /// Asserts that a field holds this text somewhere.
+    #[track_caller]
+    pub(crate) fn says(&self, pointer: &str, text: &str) -> &Self {
+        let found = self.json.pointer(pointer).unwrap_or(&Value::Null);
+        let found = found
+            .as_str()
+            .map_or_else(|| found.to_string(), str::to_owned);
+        assert!(
+            found.contains(text),
+            "{text:?} is not in {pointer} of {}",
+            self.story()
+        );
+        self
+    }
+
+    /// Asserts that there are checks and all hold.
+    #[track_caller]
+    pub(crate) fn all_checks_hold(&self) -> &Self {
+        let checks = self.json["checks"].as_array().cloned().unwrap_or_default();
+        let hold = checks.iter().all(|check| check["verdict"] == "holds");
+        assert!(checks.len() >= 7 && hold, "checks of {}", self.story());
+        self
+    }
+
+    /// The evidence of a check.
+    #[track_caller]
+    pub(crate) fn check(&self, id: &str) -> &Value {
+        let checks = self.json["checks"].as_array();
+        let found = checks.and_then(|all| all.iter().find(|check| check["id"] == id));
+        found.unwrap_or_else(|| panic!("no check {id} in {}", self.story()))
+    }
+
+    /// The blocker with an id.
+    #[track_caller]
+    pub(crate) fn blocker(&self, id: &str) -> &Value {
+        let all = self.json["blockers"].as_array();
+        let found = all.and_then(|all| all.iter().find(|blocker| blocker["id"] == id));
+        found.unwrap_or_else(|| panic!("no blocker {id} in {}", self.story()))
+    }
+}
