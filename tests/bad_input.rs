@@ -1,5 +1,7 @@
 //! Bad input, line by line: a clear message that names the thing, what to do next, the
 //! right exit code, and nothing written.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(unix)]
 
 mod common;

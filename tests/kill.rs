@@ -1,5 +1,7 @@
 //! `kill -9` at every point between an effect and its record: `unship continue` reaches
 //! the same end, with one commit in all.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(all(unix, debug_assertions))]
 
 mod common;

@@ -45,7 +45,7 @@ enum Command {
     /// What shipped, when it was live, how well it served
     History(history::Args),
     /// Show what a rollback would do, without doing it
-    Plan(plan::Args),
+    Plan(Box<plan::Args>),
     /// Plan, ask, roll back through Git, wait, verify
     Rollback(Box<rollback::Args>),
     /// Execute a saved plan if its effect is still the same
@@ -130,12 +130,12 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Access(args) => access::run(global, &args, ui).await,
         Command::Status(args) => status::run(global, &args, ui).await,
         Command::History(args) => history::run(global, &args, ui).await,
-        Command::Plan(args) => plan::run(global, &args, ui).await,
-        Command::Rollback(args) => rollback::run(global, &args, ui).await,
-        Command::Apply(args) => rollback::apply(global, &args, ui).await,
+        Command::Plan(args) => Box::pin(plan::run(global, &args, ui)).await,
+        Command::Rollback(args) => Box::pin(rollback::run(global, &args, ui)).await,
+        Command::Apply(args) => Box::pin(rollback::apply(global, &args, ui)).await,
         Command::Runs(args) => runs::list(&args, ui),
         Command::Show(args) => runs::show(&args, ui),
-        Command::Continue(args) => runs::go_on(global, &args, ui).await,
+        Command::Continue(args) => Box::pin(runs::go_on(global, &args, ui)).await,
         Command::Abandon(args) => runs::abandon(&args, ui),
         Command::PatchFile(args) => patch_file::run(&args, ui),
         Command::Config(args) => config_cmd::run(global, &args, ui),

@@ -221,7 +221,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
                 summary: args.summary_file.clone(),
                 author: wish.author.clone(),
             };
-            carry_out(global, &context, planned, &consent, ui).await?
+            Box::pin(carry_out(global, &context, planned, &consent, ui)).await?
         };
         if last != ExitStatus::Success {
             break;
@@ -307,14 +307,14 @@ async fn carry_out(
         reach,
         Baseline::of(&planned.sight.observation),
     );
-    let report = start(
+    let report = Box::pin(start(
         setup,
         Fresh {
             head,
             prepared: *prepared,
             sight: planned.sight,
         },
-    )
+    ))
     .await?;
     Ok(finish(&report, consent.summary.as_deref(), ui))
 }
@@ -322,7 +322,7 @@ async fn carry_out(
 /// Prints a run's report and tells its exit status.
 pub(super) fn finish(report: &RunReport, summary: Option<&std::path::Path>, ui: Ui) -> ExitStatus {
     let markdown = run_markdown(report);
-    ui.result(report, &run_text(report, ui.style()), Some(&markdown));
+    ui.result(report, &run_text(report), Some(&markdown));
     if let Some(path) = summary.filter(|path| !path.as_os_str().is_empty()) {
         use std::io::Write as _;
         let written = std::fs::OpenOptions::new()
@@ -520,5 +520,5 @@ pub(super) async fn apply(
         summary: args.summary_file.clone(),
         author: args.author.clone(),
     };
-    carry_out(&global, &context, planned, &consent, ui).await
+    Box::pin(carry_out(&global, &context, planned, &consent, ui)).await
 }

@@ -205,7 +205,7 @@ pub(super) async fn go_on(
         (&sight, reach.author.as_deref(), acts),
         (verified(), ui, &stopper),
     )?;
-    let report = resume(setup, stored, sight).await?;
+    let report = Box::pin(resume(setup, stored, sight)).await?;
     Ok(finish(&report, None, ui))
 }
 

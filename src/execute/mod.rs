@@ -6,6 +6,7 @@ pub mod journal;
 mod land;
 mod push;
 mod request;
+mod resume;
 mod run;
 
 use std::path::PathBuf;
@@ -18,7 +19,8 @@ use tokio::sync::watch;
 use crate::model::Identity;
 use crate::observe::{Clients, Scope};
 
-pub use run::{Fresh, resume, start};
+pub use resume::resume;
+pub use run::{Fresh, start};
 
 /// What can go wrong while executing, besides what a report tells.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,8 @@ use super::run::{End, Run};
 use super::{Error, Event, jitter, request};
 use crate::git::{CommitRequest, FastForward, GitError, PushOutcome, SignMode, Stamp};
 use crate::model::{CommitId, mask_text};
-use crate::observe::{observe, on_new_tip};
-use crate::plan::{Action, Decision, Goal, Trailers, build, commit_message};
+use crate::observe::{Sight, observe, on_new_tip};
+use crate::plan::{Action, Decision, Goal, Prepared, Trailers, build, commit_message};
 use crate::report::{CommitReport, RunState};
 use crate::timeline::Timeline;
 
@@ -257,26 +257,10 @@ async fn attempt(run: &mut Run, commit: &CommitId) -> Result<Attempt, Error> {
     let began = Instant::now();
     let outcome = path.push(&remote, commit, &branch).await?;
     (run.setup.crash)("pushed");
+    let no_right = "the remote does not let this identity push";
     match outcome {
         PushOutcome::Pushed { .. } | PushOutcome::UpToDate => {
-            let at = run.now();
-            let id = commit.as_str().to_owned();
-            run.record(&Record::Pushed {
-                commit: id.clone(),
-                branch: branch.clone(),
-                at,
-            })?;
-            run.report.commits = vec![CommitReport {
-                id,
-                branch: branch.clone(),
-                pushed: true,
-            }];
-            run.close(
-                "push",
-                began,
-                "done",
-                &format!("{} on {branch}", commit.short()),
-            )?;
+            pushed(run, began, commit, &branch)?;
             follow_checkout(run, &remote, &branch, commit).await;
             Ok(Attempt::Done(commit.clone()))
         }
@@ -284,51 +268,62 @@ async fn attempt(run: &mut Run, commit: &CommitId) -> Result<Attempt, Error> {
         PushOutcome::Refused { reason, text, url } => {
             run.close("push", began, "failed", &reason)?;
             let refused = request::Refused { reason, text, url };
-            Ok(Attempt::End(
-                request::hand_over(run, commit, refused).await?,
-            ))
+            let end = request::hand_over(run, commit, refused).await?;
+            Ok(Attempt::End(end))
         }
         PushOutcome::AuthFailed { text } | PushOutcome::RepositoryNotFound { text } => {
-            run.close(
-                "push",
-                began,
-                "failed",
-                "the remote does not let this identity push",
-            )?;
+            run.close("push", began, "failed", no_right)?;
+            let reason = no_right.to_owned();
             let refused = request::Refused {
-                reason: "the remote does not let this identity push".to_owned(),
+                reason,
                 text,
                 url: None,
             };
-            Ok(Attempt::End(
-                request::hand_over(run, commit, refused).await?,
-            ))
+            let end = request::hand_over(run, commit, refused).await?;
+            Ok(Attempt::End(end))
         }
         PushOutcome::Unreachable { text } => {
-            run.close("push", began, "stopped", "the remote could not be reached")?;
-            Ok(Attempt::End(End::new(
-                RunState::Stopped,
-                4,
-                format!("the remote could not be reached: {text}"),
-            )))
+            let reason = format!("the remote could not be reached: {text}");
+            unpushed(run, began, End::new(RunState::Stopped, 4, reason))
         }
         PushOutcome::TimedOut { seconds } => {
-            run.close("push", began, "stopped", "no answer in time")?;
-            Ok(Attempt::End(End::new(
-                RunState::Stopped,
-                4,
-                format!("no answer from the remote within {seconds} s"),
-            )))
+            let reason = format!("no answer from the remote within {seconds} s");
+            unpushed(run, began, End::new(RunState::Stopped, 4, reason))
         }
         PushOutcome::HookDeclinedLocally { text } => {
-            run.close("push", began, "failed", "your pre-push hook said no")?;
-            Ok(Attempt::End(End::new(
-                RunState::Refused,
-                3,
-                format!("your pre-push hook said no: {text}"),
-            )))
+            let reason = format!("your pre-push hook said no: {text}");
+            unpushed(run, began, End::new(RunState::Refused, 3, reason))
         }
     }
+}
+
+/// The branch has the commit.
+fn pushed(run: &mut Run, began: Instant, commit: &CommitId, branch: &str) -> Result<(), Error> {
+    let at = run.now();
+    let id = commit.as_str().to_owned();
+    run.record(&Record::Pushed {
+        commit: id.clone(),
+        branch: branch.to_owned(),
+        at,
+    })?;
+    run.report.commits = vec![CommitReport {
+        id,
+        branch: branch.to_owned(),
+        pushed: true,
+    }];
+    let evidence = format!("{} on {branch}", commit.short());
+    run.close("push", began, "done", &evidence)
+}
+
+/// The push did not go through, or it is not known whether it did.
+fn unpushed(run: &mut Run, began: Instant, end: End) -> Result<Attempt, Error> {
+    let state = if end.state == RunState::Refused {
+        "failed"
+    } else {
+        "stopped"
+    };
+    run.close("push", began, state, &end.reason)?;
+    Ok(Attempt::End(end))
 }
 
 /// Brings a clean checkout on that branch along; else leaves it alone and says so.
@@ -409,36 +404,13 @@ async fn plan_again(run: &mut Run) -> Result<Option<Outcome>, Error> {
         Some(commit) => run.head.request.pinned(&commit),
         None => run.head.request.clone(),
     };
-    match build(&sight.observation, &timeline, &request) {
+    let end = match build(&sight.observation, &timeline, &request) {
         Decision::Plan(prepared) if prepared.plan.commits.is_empty() => {
-            run.emit(Event::Note(
-                "somebody else put the same content there: waiting for it to land".to_owned(),
-            ));
-            run.report.notes.push(
-                "somebody else pushed the same content first; no commit of this run was needed"
-                    .to_owned(),
-            );
-            run.sight = sight;
-            run.report.commits.clear();
-            Ok(Some(Outcome::Pushed(None)))
+            return Ok(Some(done_by_others(run, sight)));
         }
         Decision::Plan(prepared) if prepared.plan.effect_id == run.prepared.plan.effect_id => {
-            let at = run.now();
-            let parent = sight
-                .observation
-                .git
-                .as_ref()
-                .map(|g| g.tip.as_str().to_owned());
-            run.journal.replace_plan(&prepared.plan)?;
-            run.record(&Record::Replanned {
-                plan_id: prepared.plan.plan_id.clone(),
-                parent: parent.unwrap_or_default(),
-                at,
-            })?;
-            run.report.plan_id.clone_from(&prepared.plan.plan_id);
-            run.prepared = *prepared;
-            run.sight = sight;
-            Ok(None)
+            same_effect(run, *prepared, sight)?;
+            return Ok(None);
         }
         Decision::Plan(prepared) => {
             let files: Vec<&str> = prepared.files.iter().map(|f| f.path.as_str()).collect();
@@ -446,27 +418,46 @@ async fn plan_again(run: &mut Run) -> Result<Option<Outcome>, Error> {
                 "the branch moved and the effect would be another one now ({} was changed by others): nothing was pushed",
                 files.join(", ")
             );
-            Ok(Some(Outcome::End(End::new(
-                RunState::Superseded,
-                3,
-                reason,
-            ))))
+            End::new(RunState::Superseded, 3, reason)
         }
         Decision::Refused(refusal) => {
-            let why = refusal.blockers.first().map(|b| b.message.clone());
-            let why = why
-                .or_else(|| refusal.unknown.first().map(|u| u.message.clone()))
-                .unwrap_or_default();
-            Ok(Some(Outcome::End(End::new(
-                RunState::Stopped,
-                4,
-                format!("the branch moved and there is no safe plan now: {why}"),
-            ))))
+            let reason = format!(
+                "the branch moved and there is no safe plan now: {}",
+                refusal.first_words()
+            );
+            End::new(RunState::Stopped, 4, reason)
         }
-        Decision::NotNeeded(reason) => Ok(Some(Outcome::End(End::new(
-            RunState::Superseded,
-            0,
-            reason,
-        )))),
-    }
+        Decision::NotNeeded(reason) => End::new(RunState::Superseded, 0, reason),
+    };
+    Ok(Some(Outcome::End(end)))
+}
+
+/// Somebody was quicker with the same content: it only has to land.
+fn done_by_others(run: &mut Run, sight: Sight) -> Outcome {
+    let text = "somebody else pushed the same content first; no commit of this run was needed";
+    run.emit(Event::Note(text.to_owned()));
+    run.report.notes.push(text.to_owned());
+    run.sight = sight;
+    run.report.commits.clear();
+    Outcome::Pushed(None)
+}
+
+/// The same effect on the new tip.
+fn same_effect(run: &mut Run, prepared: Prepared, sight: Sight) -> Result<(), Error> {
+    let at = run.now();
+    let tip = sight
+        .observation
+        .git
+        .as_ref()
+        .map(|git| git.tip.as_str().to_owned());
+    run.journal.replace_plan(&prepared.plan)?;
+    run.record(&Record::Replanned {
+        plan_id: prepared.plan.plan_id.clone(),
+        parent: tip.unwrap_or_default(),
+        at,
+    })?;
+    run.report.plan_id.clone_from(&prepared.plan.plan_id);
+    run.prepared = prepared;
+    run.sight = sight;
+    Ok(())
 }

@@ -36,17 +36,7 @@ pub(super) async fn hand_over(
     };
     let outcome = path.push(&remote, commit, &side).await?;
     (run.setup.crash)("pushed aside");
-    let (pushed, url) = match outcome {
-        PushOutcome::Pushed { url, .. } => (true, url),
-        PushOutcome::UpToDate => (true, None),
-        PushOutcome::Rejected { .. }
-        | PushOutcome::Refused { .. }
-        | PushOutcome::AuthFailed { .. }
-        | PushOutcome::Unreachable { .. }
-        | PushOutcome::RepositoryNotFound { .. }
-        | PushOutcome::TimedOut { .. }
-        | PushOutcome::HookDeclinedLocally { .. } => (false, None),
-    };
+    let (pushed, url) = taken(outcome);
     let url = url.or(refused.url.clone());
     let file = run.journal.directory().join("request.md");
     let text = request_text(
@@ -68,38 +58,48 @@ pub(super) async fn hand_over(
     };
     let at = run.now();
     run.record(&Record::HandedOver {
-        place: place.clone(),
+        place,
         commit: pushed.then(|| commit.as_str().to_owned()),
         at,
     })?;
-    if pushed {
-        run.report.commits = vec![CommitReport {
-            id: commit.as_str().to_owned(),
+    let words = one_text(&refused);
+    run.report.commits.clear();
+    let reason = if pushed {
+        let id = commit.as_str().to_owned();
+        run.report.commits.push(CommitReport {
+            id,
             branch: side.clone(),
             pushed: true,
-        }];
-        match &url {
-            Some(url) => run.report.next.push(format!("open a pull request: {url}")),
-            None => run
-                .report
-                .next
-                .push(format!("open a pull request from {side} to {branch}")),
-        }
-    } else {
-        run.report.commits.clear();
-    }
-    run.report
-        .next
-        .push(format!("the request for a human: {}", file.display()));
-    let words = one_text(&refused);
-    let reason = if pushed {
+        });
+        run.report.next.push(match &url {
+            Some(url) => format!("open a pull request: {url}"),
+            None => format!("open a pull request from {side} to {branch}"),
+        });
         format!("{branch} does not take the push ({words}); the commit waits on {side}")
     } else {
         format!(
             "the remote takes no push from this identity ({words}); a request for a human was written"
         )
     };
+    run.report
+        .next
+        .push(format!("the request for a human: {}", file.display()));
     Ok(End::new(RunState::HandedOver, 7, reason))
+}
+
+/// Whether the side branch has the commit, and the address for a pull request.
+fn taken(outcome: PushOutcome) -> (bool, Option<String>) {
+    match outcome {
+        PushOutcome::Pushed { url, .. } => (true, url),
+        PushOutcome::UpToDate => (true, None),
+        PushOutcome::Rejected { .. }
+        | PushOutcome::Refused { .. }
+        | PushOutcome::AuthFailed { .. }
+        | PushOutcome::Unreachable { .. }
+        | PushOutcome::RepositoryNotFound { .. }
+        | PushOutcome::TimedOut { .. }
+        | PushOutcome::HookDeclinedLocally { .. } => (false, None),
+    }
 }
 
 fn one_text(refused: &Refused) -> String {

@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::journal::{Head, Journal, Record, StoredRun, TargetLock};
+use super::journal::{Head, Journal, Record, TargetLock};
 use super::land::{Aim, Waited, landing, rollout};
 use super::{Error, Event, Pace, Setup, push};
 use crate::git::{GitError, RepositoryPath};
 use crate::model::{Application, Check, CommitId, Observation, Verdict, Workload, WorkloadRef};
 use crate::observe::{Sight, observe};
-use crate::plan::{Action, Decision, Goal, Prepared, build};
+use crate::plan::{Action, Goal, Prepared};
 use crate::report::{CommitReport, RunReport, RunState, StepReport, target_seconds};
-use crate::timeline::Timeline;
 use crate::verify::{Landing, branch_check, goal};
 
 /// How long the final checks may disagree before their verdict stands: endpoints
@@ -47,7 +46,7 @@ pub(super) struct Run {
     pub(super) sight: Sight,
     pub(super) report: RunReport,
     pub(super) landing: Option<Landing>,
-    began: Instant,
+    pub(super) began: Instant,
 }
 
 /// How a run ends.
@@ -73,7 +72,7 @@ impl End {
 }
 
 /// The name of a target's lock.
-fn lock_name(observation: &Observation, target: &WorkloadRef) -> String {
+pub(super) fn lock_name(observation: &Observation, target: &WorkloadRef) -> String {
     format!(
         "{}-{}-{}-{}",
         observation.cluster.server,
@@ -108,215 +107,13 @@ pub async fn start(setup: Setup, fresh: Fresh) -> Result<RunReport, Error> {
     run.finish(end)
 }
 
-fn holder(head: &Head) -> String {
+pub(super) fn holder(head: &Head) -> String {
     format!("run {} (process {})", head.run_id, std::process::id())
-}
-
-/// Goes on with a stored run.
-///
-/// # Errors
-/// As [`start`].
-pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<RunReport, Error> {
-    let name = lock_name(&sight.observation, &stored.head.request.target);
-    let lock = TargetLock::take(&setup.state, &name, &holder(&stored.head))?;
-    let journal = Journal::reopen(&stored, lock)?;
-    let report = RunReport::of_plan(&stored.head.run_id.0, &stored.plan);
-    let timeline = Timeline::of(&sight.observation, &setup.verified);
-    let found = find_commit(&sight, &stored.head).await;
-    let request = stored.pinned_request();
-    let decision = build(&sight.observation, &timeline, &request);
-    let handed_over = stored
-        .records
-        .iter()
-        .any(|r| matches!(r, Record::HandedOver { .. }));
-    let (prepared, aim, end) = match (found?, decision) {
-        (Some(own), _) => pushed_already(&stored, own),
-        (None, Decision::Plan(prepared)) => {
-            let same = prepared.plan.effect_id == stored.plan.effect_id;
-            let done = prepared.plan.commits.is_empty();
-            if handed_over && !done {
-                let end = End::new(
-                    RunState::HandedOver,
-                    7,
-                    "it still waits for a human: the branch does not have the content",
-                );
-                (Some(*prepared), None, Some(end))
-            } else if let Some(end) = waits_aside(&sight, &stored).await {
-                (Some(*prepared), None, Some(end))
-            } else if same || done {
-                (Some(same_plan(*prepared, &stored)), None, None)
-            } else {
-                (Some(*prepared), None, Some(superseded(&stored)))
-            }
-        }
-        (None, Decision::Refused(refusal)) => {
-            let why = refusal
-                .blockers
-                .first()
-                .map(|b| b.message.clone())
-                .or_else(|| {
-                    refusal
-                        .unknown
-                        .first()
-                        .map(|u| format!("{}: {}", u.message, u.reason))
-                });
-            let end = End::new(
-                RunState::Stopped,
-                3,
-                format!("no safe plan any more: {}", why.unwrap_or_default()),
-            );
-            (None, None, Some(end))
-        }
-        (None, Decision::NotNeeded(reason)) => {
-            (None, None, Some(End::new(RunState::Superseded, 0, reason)))
-        }
-    };
-    let prepared = prepared.unwrap_or_else(|| Prepared::of_plan(stored.plan.clone()));
-    let mut run = Run {
-        setup,
-        journal,
-        head: stored.head,
-        prepared,
-        sight,
-        report,
-        landing: None,
-        began: Instant::now(),
-    };
-    let end = match end {
-        Some(end) => end,
-        None => {
-            let aim = aim.unwrap_or_else(|| run.aim_of_plan());
-            run.carry_out_or_stop(aim).await?
-        }
-    };
-    run.finish(end)
-}
-
-/// The plan under its first id where nothing about it is new: the commit and the side
-/// branch made from it are then the same ones as before.
-fn same_plan(mut prepared: Prepared, stored: &StoredRun) -> Prepared {
-    let parent = |plan: &crate::plan::Plan| plan.commits.first().map(|c| c.parent.clone());
-    if prepared.plan.effect_id == stored.plan.effect_id
-        && parent(&prepared.plan) == parent(&stored.plan)
-    {
-        prepared.plan = stored.plan.clone();
-    }
-    prepared
-}
-
-/// Killed between the push to the side branch and its record: the branch is there, and
-/// a second one would be a second request.
-async fn waits_aside(sight: &Sight, stored: &StoredRun) -> Option<End> {
-    let tried = |record: &Record| matches!(record, Record::Started { step, .. } if step == "push");
-    if !stored.records.iter().any(tried) {
-        return None;
-    }
-    let path = sight.repository.clone()?;
-    let remote = sight.observation.git.as_ref()?.remote.clone();
-    let side = format!("unship/{}", stored.plan.plan_id);
-    let tip = path.fetch(&remote, &side).await.ok()?;
-    let run = stored.head.run_id.0.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        let repository = path.open().ok()?;
-        repository
-            .find_commit_with_trailer(&tip, "Unship-Run", &run, 50)
-            .ok()?
-    })
-    .await
-    .ok()??;
-    let commit = found.id.short().to_owned();
-    let reason = format!("commit {commit} of this run waits on {side} for a human to merge it");
-    Some(End::new(RunState::HandedOver, 7, reason))
-}
-
-fn superseded(stored: &StoredRun) -> End {
-    let file = stored
-        .plan
-        .targets
-        .first()
-        .map(|t| t.file.clone())
-        .unwrap_or_default();
-    End::new(
-        RunState::Superseded,
-        3,
-        format!("others changed {file} since the plan was made: nothing is pushed over it"),
-    )
-}
-
-/// This run's commit on the branch, with the templates before and after it.
-struct Own {
-    commit: CommitId,
-    aim: Aim,
-    /// Whether the branch's tip still has its content.
-    still: bool,
-}
-
-async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
-    let (Some(path), Some(git)) = (&sight.repository, &sight.observation.git) else {
-        return Ok(None);
-    };
-    let (path, tip, file) = (path.clone(), git.tip.clone(), git.file.clone());
-    let now = git.states.first().map(|state| state.template.clone());
-    let (run, target) = (head.run_id.0.clone(), head.request.target.clone());
-    tokio::task::spawn_blocking(move || {
-        let repository = path.open()?;
-        let Some(commit) = repository.find_commit_with_trailer(&tip, "Unship-Run", &run, 5000)?
-        else {
-            return Ok(None);
-        };
-        let template_at = |id: &CommitId| -> Result<_, GitError> {
-            let blob = repository.blob_at(id, &file)?;
-            let text = blob.map(|blob| String::from_utf8_lossy(&blob.bytes).into_owned());
-            Ok(text
-                .and_then(|text| crate::observe::template_of(&text, &target))
-                .map(|(t, _)| t))
-        };
-        let Some(template) = template_at(&commit.id)? else {
-            return Ok(None);
-        };
-        let before = match commit.parents.first() {
-            Some(parent) => template_at(parent)?.unwrap_or_else(|| template.clone()),
-            None => template.clone(),
-        };
-        let still = now.as_ref() == Some(&template);
-        let aim = Aim {
-            commit: Some(commit.id.clone()),
-            template,
-            before,
-        };
-        Ok(Some(Own {
-            commit: commit.id,
-            aim,
-            still,
-        }))
-    })
-    .await
-    .map_err(|_| GitError::Interrupted)?
-    .map_err(|error: GitError| error.into())
-}
-
-type Resumed = (Option<Prepared>, Option<Aim>, Option<End>);
-
-fn pushed_already(stored: &StoredRun, own: Own) -> Resumed {
-    let mut prepared = Prepared::of_plan(stored.plan.clone());
-    prepared.template = own.aim.template.clone();
-    if own.still {
-        return (Some(prepared), Some(own.aim), None);
-    }
-    let end = End::new(
-        RunState::Superseded,
-        5,
-        format!(
-            "{} was pushed, but others changed the content since; it is left as they made it",
-            own.commit.short()
-        ),
-    );
-    (Some(prepared), Some(own.aim), Some(end))
 }
 
 impl Run {
     /// What landing is judged against when nothing was pushed yet.
-    fn aim_of_plan(&self) -> Aim {
+    pub(super) fn aim_of_plan(&self) -> Aim {
         let before = self
             .sight
             .observation
@@ -397,7 +194,7 @@ impl Run {
 
     /// As [`Run::carry_out`]; an error after the journal began stops the run, so that
     /// it can go on. Only a journal that refuses ends it at once.
-    async fn carry_out_or_stop(&mut self, aim: Aim) -> Result<End, Error> {
+    pub(super) async fn carry_out_or_stop(&mut self, aim: Aim) -> Result<End, Error> {
         match self.carry_out(aim).await {
             Err(error @ (Error::Git(_) | Error::Observe(_))) => {
                 Ok(End::new(RunState::Stopped, 4, error.to_string()))
@@ -654,7 +451,7 @@ impl Run {
     }
 
     /// Writes the end into the journal and completes the report.
-    fn finish(mut self, end: End) -> Result<RunReport, Error> {
+    pub(super) fn finish(mut self, end: End) -> Result<RunReport, Error> {
         let at = self.now();
         let record = match end.code {
             4 => Record::Stopped {

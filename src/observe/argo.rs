@@ -79,18 +79,18 @@ async fn by_api(argocd: &Argocd, name: Option<String>, seen: &Seen, looked: &mut
                 Ok(project) => looked.view.project = Some(project),
                 Err(error) => looked
                     .gaps
-                    .push(error.gap(&format!("AppProject {}", app.project))),
+                    .push(error.gap(format!("AppProject {}", app.project))),
             }
             looked.view.application = Some(app);
         }
-        Err(error) => looked.gaps.push(error.gap(&format!("Application {bare}"))),
+        Err(error) => looked.gaps.push(error.gap(format!("Application {bare}"))),
     }
     match tree {
         Ok(tree) => looked.view.tree = Some(tree),
         Err(error) if looked.view.application.is_some() => {
             looked
                 .gaps
-                .push(error.gap(&format!("the resource tree of Application {bare}")));
+                .push(error.gap(format!("the resource tree of Application {bare}")));
         }
         Err(_) => {}
     }

@@ -1,8 +1,10 @@
 //! The cluster's side of a look.
 
 use super::{Clients, Error, Scope};
-use crate::cluster::{events_about, pods_of};
-use crate::model::{ClusterView, Gap, Workload, WorkloadKind, WorkloadRef};
+use crate::cluster::{Cluster, events_about, pods_of};
+use crate::model::{
+    ClusterEvent, ClusterView, Endpoint, Gap, Hpa, Workload, WorkloadKind, WorkloadRef,
+};
 
 /// What the cluster shows.
 pub(super) struct Seen {
@@ -66,46 +68,69 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
             gaps,
         });
     };
+    let lists = Lists {
+        events,
+        endpoints,
+        hpas,
+    };
+    around(cluster, &workload, lists, &mut view, &mut gaps).await;
     let target = workload.reference.clone();
-    let selector = selector(&workload);
+    view.workload = Some(workload);
+    Ok(Seen { target, view, gaps })
+}
+
+type Listed<T> = Result<Vec<T>, crate::cluster::Error>;
+
+/// What was listed beside the workload itself.
+struct Lists {
+    events: Listed<(String, ClusterEvent)>,
+    endpoints: Listed<Endpoint>,
+    hpas: Listed<Hpa>,
+}
+
+/// ReplicaSets and pods by the workload's selector, and what of the lists is about it.
+async fn around(
+    cluster: &Cluster,
+    workload: &Workload,
+    lists: Lists,
+    view: &mut ClusterView,
+    gaps: &mut Vec<Gap>,
+) {
+    let target = &workload.reference;
+    let namespace = target.namespace.as_str();
+    let selector = selector(workload);
     let (sets, pods) = tokio::join!(
-        cluster.replica_sets(&workload),
+        cluster.replica_sets(workload),
         cluster.pods(namespace, Some(&selector))
     );
     let mut keep = |what: &str, error: crate::cluster::Error| {
         gaps.push(error.gap(&format!("{what} in namespace {namespace}")));
     };
-    view.replica_sets = sets.map_err(|error| keep("ReplicaSets", error)).ok();
+    let sets = sets.map_err(|error| keep("ReplicaSets", error)).ok();
+    let own_sets = sets.as_deref().unwrap_or_default();
     let pods = pods.map_err(|error| keep("pods", error)).ok();
-    view.pods = pods.map(|pods| {
-        pods_of(
-            &workload,
-            view.replica_sets.as_deref().unwrap_or_default(),
-            pods,
-        )
-    });
-    let events = events.map_err(|error| keep("events", error)).ok();
+    let pods = pods.map(|pods| pods_of(workload, own_sets, pods));
+    let events = lists.events.map_err(|error| keep("events", error)).ok();
     view.events = events.map(|events| {
         events_about(
-            &workload,
-            view.replica_sets.as_deref().unwrap_or_default(),
-            view.pods.as_deref().unwrap_or_default(),
+            workload,
+            own_sets,
+            pods.as_deref().unwrap_or_default(),
             events,
         )
     });
-    view.endpoints = endpoints
+    view.pods = pods;
+    view.replica_sets = sets;
+    view.endpoints = lists
+        .endpoints
         .map_err(|error| keep("EndpointSlices", error))
         .ok();
-    view.hpas = hpas
+    let hpas = lists
+        .hpas
         .map_err(|error| keep("HorizontalPodAutoscalers", error))
-        .ok()
-        .map(|hpas| {
-            hpas.into_iter()
-                .filter(|h| h.target_name == target.name && h.target_kind == target.kind.as_str())
-                .collect()
-        });
-    view.workload = Some(workload);
-    Ok(Seen { target, view, gaps })
+        .ok();
+    let scales = |h: &Hpa| h.target_name == target.name && h.target_kind == target.kind.as_str();
+    view.hpas = hpas.map(|hpas| hpas.into_iter().filter(scales).collect());
 }
 
 fn one(

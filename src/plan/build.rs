@@ -1,26 +1,15 @@
 //! Observation, timeline and request in; plan or refusal out.
 
-use serde_json::json;
-use sha2::{Digest, Sha256};
-
-use super::document::{Document, TEMPLATE, open, restore_paths};
+use super::assemble::assemble;
+use super::document::{Document, TEMPLATE};
+use super::restore::{edit, edited_files, template_after, unpaused};
 use super::target::{Choice, bad_release, choose};
 use super::{
-    API_VERSION, Action, Blocker, Goal, GoodRelease, LaterWork, Only, Plan, PlannedCommit,
-    PlannedFile, Refusal, Release, Request, Rung, Step, Target, Unknown, blockers, later, message,
-    provenance,
+    Blocker, Goal, GoodRelease, LaterWork, Only, Plan, Refusal, Release, Request, Target, Unknown,
+    blockers, later, provenance,
 };
-use crate::manifest::{DiffOptions, unified_diff};
 use crate::model::{DocumentIndex, GitView, ImageRef, Observation, PodTemplate};
 use crate::timeline::{Entry, Grade, Timeline};
-
-/// The worst time until Argo CD sees a pushed commit by itself: 120 s between
-/// reconciliations, up to 60 s of jitter, and 180 s for which the repo-server may
-/// keep a branch's tip (Argo CD 3.0 and later).
-const WORST_POLL_SECONDS: i64 = 360;
-
-/// Seconds given to a rollout beyond its own progress deadline.
-const ROLLOUT_GRACE_SECONDS: i64 = 60;
 
 /// A plan with the bytes that it stands for.
 #[derive(Debug, Clone)]
@@ -187,10 +176,11 @@ fn prepare(
 
 /// Git's side, or why there is none.
 fn source(observation: &Observation) -> Result<&GitView, Refusal> {
-    if let Some(git) = &observation.git {
-        if git.proven && observation.source_blockers.is_empty() {
-            return Ok(git);
-        }
+    if let Some(git) = &observation.git
+        && git.proven
+        && observation.source_blockers.is_empty()
+    {
+        return Ok(git);
     }
     let mut refusal = Refusal {
         blockers: observation.source_blockers.clone(),
@@ -223,149 +213,6 @@ fn source(observation: &Observation) -> Result<&GitView, Refusal> {
         ));
     }
     Err(refusal)
-}
-
-/// The target file's text after the edit.
-fn edit(
-    document: &Document,
-    git: &GitView,
-    choice: &Choice<'_>,
-    request: &Request,
-) -> Result<String, Blocker> {
-    if choice.already.is_some() {
-        return Ok(git.text.to_string());
-    }
-    let state = choice.entry.state.and_then(|index| git.states.get(index));
-    match (state, &request.only) {
-        (Some(state), Only::Template | Only::Fields(_)) => {
-            let names = (
-                document_kind(request),
-                &*request.target.namespace,
-                &*request.target.name,
-            );
-            let good = open(&state.text, &state.path, names)?;
-            if choice.entry.is_tip {
-                return Ok(git.text.to_string());
-            }
-            document.restore(&git.file, &good, &restore_paths(&request.only)?)
-        }
-        _ => document.set_images(&git.file, choice.entry),
-    }
-}
-
-const fn document_kind(request: &Request) -> &'static str {
-    request.target.kind.as_str()
-}
-
-/// A paused Deployment is unpaused by the same commit. Argo CD (3.2, seen on a real
-/// one) finds no difference in `paused: false` alone and does not apply it; together
-/// with a changed template it is applied and the rollout goes on.
-fn unpaused(observation: &Observation, git: &GitView, edited: String) -> Result<String, Blocker> {
-    let paused = observation
-        .cluster
-        .workload
-        .as_ref()
-        .is_some_and(|workload| workload.paused);
-    if !paused || edited == *git.text {
-        return Ok(edited);
-    }
-    Document::of(&edited, &git.file, &observation.target)?.unpause(&git.file)
-}
-
-fn edited_files(
-    git: &GitView,
-    observation: &Observation,
-    choice: &Choice<'_>,
-    request: &Request,
-    edited: String,
-) -> Result<Vec<super::build::EditedFile>, Refusal> {
-    let mut files = vec![EditedFile {
-        path: git.file.clone(),
-        before: git.text.to_string(),
-        after: edited,
-    }];
-    for (kind, name) in &request.with {
-        companion(git, observation, choice, (kind, name), &mut files).map_err(Refusal::one)?;
-    }
-    files.retain(|file| file.before != file.after);
-    Ok(files)
-}
-
-/// Restores one accompanying object: everything but its metadata and status.
-fn companion(
-    git: &GitView,
-    observation: &Observation,
-    choice: &Choice<'_>,
-    (kind, name): (&str, &str),
-    files: &mut Vec<EditedFile>,
-) -> Result<(), Blocker> {
-    let missing = |what: &str| {
-        Blocker::new(
-            "with-not-found",
-            format!("--with {kind}/{name}: {what}"),
-            "leave it out, or restore it by hand",
-        )
-    };
-    let found = git
-        .companions
-        .iter()
-        .find(|c| c.kind.eq_ignore_ascii_case(kind) && c.name == name)
-        .ok_or_else(|| missing("no manifest of it was found"))?;
-    let old = choice
-        .entry
-        .state
-        .and_then(|index| found.at_states.get(index).cloned().flatten())
-        .ok_or_else(|| missing("Git does not have it at the target state"))?;
-    let namespace = &observation.target.namespace;
-    let text = files
-        .iter()
-        .find(|file| file.path == found.path)
-        .map_or_else(|| found.text.to_string(), |file| file.after.clone());
-    let own = open(&text, &found.path, (&found.kind, namespace, name))?;
-    let good = open(&old, &found.path, (&found.kind, namespace, name))?;
-    let mut paths = Vec::new();
-    for document in [&own, &good] {
-        for key in document.top_level_keys() {
-            if !matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status") {
-                paths.push(key);
-            }
-        }
-    }
-    paths.sort();
-    paths.dedup();
-    let paths = restore_paths(&Only::Fields(paths))?;
-    let after = own.restore(&found.path, &good, &paths)?;
-    match files.iter_mut().find(|file| file.path == found.path) {
-        Some(file) => file.after = after,
-        None => files.push(EditedFile {
-            path: found.path.clone(),
-            before: found.text.to_string(),
-            after,
-        }),
-    }
-    Ok(())
-}
-
-fn template_after(
-    files: &[EditedFile],
-    before: &Document,
-    git: &GitView,
-    observation: &Observation,
-) -> Result<PodTemplate, Refusal> {
-    let own = files.iter().find(|file| file.path == git.file);
-    let template = match own {
-        Some(file) => Document::of(&file.after, &file.path, &observation.target)
-            .map_err(Refusal::one)?
-            .template(),
-        None => before.template(),
-    };
-    template.ok_or_else(|| {
-        Refusal::one(Blocker::new(
-            "no-template",
-            format!("{} has no spec.template", git.file),
-            "name the right file with --file",
-        ))
-    })
 }
 
 /// What about the resulting content itself forbids it.
@@ -561,183 +408,4 @@ fn warnings(observation: &Observation, choice: &Choice<'_>, timeline: &Timeline)
         found.push(gap.to_string());
     }
     found
-}
-
-fn assemble(
-    observation: &Observation,
-    git: &GitView,
-    request: &Request,
-    target: Target,
-    (files, warnings, document): (&[EditedFile], Vec<String>, &Document),
-) -> Plan {
-    let before = document.source(TEMPLATE).unwrap_or_default();
-    let effect = json!({
-        "target": request.target, "file": git.file, "branch": git.branch,
-        "before": digest(&before), "to": target.to.commit, "image": target.to.image,
-        "only": request.only, "with": request.with, "fields": target.fields, "route": "git",
-    });
-    let commits = if files.is_empty() {
-        Vec::new()
-    } else {
-        vec![PlannedCommit {
-            repository: git.repository.clone(),
-            branch: git.branch.clone(),
-            parent: git.tip.as_str().to_owned(),
-            message: message::body(&target, request),
-            files: files.iter().map(planned_file).collect(),
-        }]
-    };
-    let mut plan = Plan {
-        api_version: API_VERSION.to_owned(),
-        kind: "Plan".to_owned(),
-        plan_id: String::new(),
-        effect_id: digest(&effect.to_string()).chars().take(12).collect(),
-        steps: steps(observation, request, !files.is_empty()),
-        goal: goal(&target),
-        targets: vec![target],
-        route: "git".to_owned(),
-        rungs: rungs(),
-        commits,
-        warnings,
-        approvals: request.approval.iter().cloned().collect(),
-        request: request.clone(),
-        exit_code: 0,
-    };
-    plan.plan_id = plan_id(&plan);
-    plan
-}
-
-/// The hash of a plan's JSON without the id itself and without the exit code of the
-/// command that printed it.
-pub(super) fn plan_id(plan: &Plan) -> String {
-    let bare = Plan {
-        plan_id: String::new(),
-        exit_code: 0,
-        ..plan.clone()
-    };
-    let canonical = serde_json::to_string(&bare).unwrap_or_default();
-    digest(&canonical).chars().take(12).collect()
-}
-
-fn planned_file(file: &EditedFile) -> PlannedFile {
-    PlannedFile {
-        path: file.path.clone(),
-        diff: unified_diff(
-            &file.path,
-            &file.before,
-            &file.after,
-            DiffOptions {
-                mask_env_values: true,
-                ..DiffOptions::default()
-            },
-        ),
-        before: digest(&file.before),
-        after: digest(&file.after),
-    }
-}
-
-fn rungs() -> Vec<Rung> {
-    vec![
-        Rung {
-            route: "git".to_owned(),
-            verdict: "chosen".to_owned(),
-            reason: "a commit on the branch that Argo CD follows".to_owned(),
-        },
-        Rung {
-            route: "request".to_owned(),
-            verdict: "possible".to_owned(),
-            reason: "where the push is refused: the commit on a branch of its own and a complete request to a human".to_owned(),
-        },
-    ]
-}
-
-fn goal(target: &Target) -> Vec<String> {
-    vec![
-        format!("the live pod template has {}", target.to.image),
-        "Argo CD's own entry for it is Synced".to_owned(),
-        "the rollout is complete and all pods are ready".to_owned(),
-        "the Services that selected it have ready endpoints".to_owned(),
-        "nothing else in the object changed".to_owned(),
-        "the branch still has this content".to_owned(),
-    ]
-}
-
-fn steps(observation: &Observation, request: &Request, changes_git: bool) -> Vec<Step> {
-    let progress = observation
-        .cluster
-        .workload
-        .as_ref()
-        .map_or(600, |w| w.progress_deadline_seconds);
-    let limit = |own: i64| request.timeout_seconds.unwrap_or(own);
-    let step = |action: Action, requires: &str, ensures: &str, deadline: i64| Step {
-        id: action.id().to_owned(),
-        action,
-        requires: requires.to_owned(),
-        ensures: ensures.to_owned(),
-        deadline_seconds: deadline,
-    };
-    let mut steps = Vec::new();
-    if changes_git {
-        if request.goal == Goal::Edited {
-            return vec![step(
-                Action::Edit,
-                "the file in the work tree is as it is at the tip",
-                "the file has the target content",
-                10,
-            )];
-        }
-        if request.goal >= Goal::Pushed {
-            steps.push(step(
-                Action::Capture,
-                "",
-                "logs, events and objects are saved",
-                5,
-            ));
-        }
-        steps.push(step(
-            Action::Commit,
-            "the document at the tip is as planned",
-            "a commit with the target content exists",
-            10,
-        ));
-        if request.goal >= Goal::Pushed {
-            steps.push(step(
-                Action::Push,
-                "the tip is the commit's parent",
-                "the branch contains this run's commit",
-                limit(120),
-            ));
-        }
-    }
-    if request.goal >= Goal::Landed {
-        steps.push(step(
-            Action::Land,
-            "the branch has the target content",
-            "the live template has the target content",
-            limit(WORST_POLL_SECONDS),
-        ));
-    }
-    if request.goal >= Goal::Verified {
-        steps.push(step(
-            Action::Rollout,
-            "the live template has the target content",
-            "the rollout is complete",
-            limit(progress + ROLLOUT_GRACE_SECONDS),
-        ));
-        steps.push(step(
-            Action::Verify,
-            "the rollout is complete",
-            "every check of the goal holds",
-            30,
-        ));
-    }
-    steps
-}
-
-/// SHA-256 in hex.
-fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

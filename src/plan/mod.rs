@@ -4,6 +4,7 @@
 //! Pure: observation, timeline and request in, plan or refusal out. Nothing is
 //! left to choose at execution.
 
+mod assemble;
 mod blockers;
 mod build;
 pub mod cron;
@@ -12,6 +13,7 @@ mod later;
 mod message;
 mod provenance;
 mod request;
+mod restore;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -243,7 +245,7 @@ impl Plan {
     /// Whether the plan's id fits its content: a plan file that was edited is refused.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        build::plan_id(self) == self.plan_id
+        assemble::plan_id(self) == self.plan_id
     }
 
     /// The plan's id.
@@ -283,6 +285,18 @@ impl Refusal {
             blockers: vec![blocker],
             unknown: Vec::new(),
         }
+    }
+
+    /// The first reason, for one sentence.
+    #[must_use]
+    pub fn first_words(&self) -> String {
+        let blocker = self.blockers.first().map(|blocker| blocker.message.clone());
+        let unknown = || {
+            self.unknown
+                .first()
+                .map(|u| format!("{}: {}", u.message, u.reason))
+        };
+        blocker.or_else(unknown).unwrap_or_default()
     }
 
     /// Whether nothing blocks.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::human::{Style, Tint, one_line};
+use super::human::{Tint, one_line};
 use crate::model::{Check, Verdict};
 use crate::plan::{API_VERSION, Plan};
 
@@ -220,7 +220,7 @@ fn roll_forward(target: &crate::plan::Target) -> Option<String> {
 
 /// The report as text.
 #[must_use]
-pub fn run_text(run: &RunReport, _style: Style) -> String {
+pub fn run_text(run: &RunReport) -> String {
     let tint = match run.state {
         RunState::Succeeded => Tint::Good,
         RunState::Failed | RunState::Refused => Tint::Bad,
@@ -236,36 +236,7 @@ pub fn run_text(run: &RunReport, _style: Style) -> String {
         run.target,
         one_line(&run.reason, 600)
     );
-    for step in &run.steps {
-        let seconds = step
-            .seconds
-            .map_or_else(String::new, |s| format!("{s:.1} s"));
-        let target = match (step.seconds, step.target_seconds) {
-            (Some(took), Some(target)) if took <= target => format!(" (target {target:.0} s: met)"),
-            (Some(_), Some(target)) => format!(" (target {target:.0} s: missed)"),
-            _ => String::new(),
-        };
-        out.push_str(&format!(
-            "  {:<8} {:<12} {seconds}{target}",
-            step.id, step.state
-        ));
-        if !step.evidence.is_empty() {
-            out.push_str(&format!("  {}", one_line(&step.evidence, 160)));
-        }
-        out.push('\n');
-    }
-    for check in &run.checks {
-        let word = match check.verdict {
-            Verdict::Holds => Tint::Good.paint("holds  "),
-            Verdict::Fails => Tint::Bad.paint("fails  "),
-            Verdict::Unknown => Tint::Warn.paint("unknown"),
-        };
-        out.push_str(&format!(
-            "  {word}  {}: {}\n",
-            check.title,
-            one_line(&check.evidence, 240)
-        ));
-    }
+    steps_text(run, &mut out);
     for commit in &run.commits {
         let short: String = commit.id.chars().take(7).collect();
         let word = if commit.pushed { "pushed to" } else { "on" };
@@ -300,6 +271,40 @@ pub fn run_text(run: &RunReport, _style: Style) -> String {
         run.run_id, run.seconds
     ));
     out
+}
+
+/// Steps with their times against the targets, and checks with their evidence.
+fn steps_text(run: &RunReport, out: &mut String) {
+    for step in &run.steps {
+        let seconds = step
+            .seconds
+            .map_or_else(String::new, |s| format!("{s:.1} s"));
+        let target = match (step.seconds, step.target_seconds) {
+            (Some(took), Some(target)) if took <= target => format!(" (target {target:.0} s: met)"),
+            (Some(_), Some(target)) => format!(" (target {target:.0} s: missed)"),
+            _ => String::new(),
+        };
+        out.push_str(&format!(
+            "  {:<8} {:<12} {seconds}{target}",
+            step.id, step.state
+        ));
+        if !step.evidence.is_empty() {
+            out.push_str(&format!("  {}", one_line(&step.evidence, 160)));
+        }
+        out.push('\n');
+    }
+    for check in &run.checks {
+        let word = match check.verdict {
+            Verdict::Holds => Tint::Good.paint("holds  "),
+            Verdict::Fails => Tint::Bad.paint("fails  "),
+            Verdict::Unknown => Tint::Warn.paint("unknown"),
+        };
+        out.push_str(&format!(
+            "  {word}  {}: {}\n",
+            check.title,
+            one_line(&check.evidence, 240)
+        ));
+    }
 }
 
 fn list(out: &mut String, title: &str, items: &[String]) {

@@ -262,7 +262,7 @@ fn serving(observation: &Observation) -> Vec<ServingReport> {
             replica_set: set.name.clone(),
             newest: newest.as_ref() == Some(&set.template.without_restarts()),
             ready,
-            percent: if all == 0 { 0 } else { ready * 100 / all },
+            percent: (ready * 100).checked_div(all).unwrap_or(0),
         })
         .collect()
 }
