@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span};
 
 use super::scalar::Tag;
-use super::text::{ending_length, indentation, is_blank, line_end, line_start, lines, next_line};
+use super::text::{ending_length, indentation, is_blank, line_start, lines, next_line};
 use super::tree::{Entry, Item, Kind, Node, NodeId, Scalar, Style, Tree};
 
 /// Deepest nesting of collections, aliases followed.
@@ -366,11 +366,11 @@ impl<'a> Builder<'a> {
         let keep = self.text[from..header_end].contains('+');
         let first = next_line(self.text, header_end);
         let limit = end(span).max(header_end);
-        let to = if first >= limit {
-            line_end(self.text, header_end)
-        } else {
-            first + content_length(&self.text[first..limit], keep)
-        };
+        let content = self
+            .text
+            .get(first..limit)
+            .and_then(|region| content_length(region, keep));
+        let to = content.map_or(header_end, |length| first + length);
         self.cursor = limit;
         let mut text = text;
         if limit == self.text.len() && ending_length(self.text) == 0 && limit > first {
@@ -651,17 +651,18 @@ fn tag_of((handle, suffix): (&str, &str)) -> Tag {
 }
 
 /// How much of `region`, the lines below a block scalar's header, is content, without the last
-/// line break: blank lines at the end count only when they are kept (`+`) or deeper than the text.
-fn content_length(region: &str, keep: bool) -> usize {
+/// line break; `None` where there is no content. Blank lines at the end count only when they are
+/// kept (`+`) or deeper than the text.
+fn content_length(region: &str, keep: bool) -> Option<usize> {
     let indent = lines(region)
         .find(|line| !is_blank(line))
         .map_or(usize::MAX, indentation);
-    let (mut at, mut used) = (0, 0);
+    let (mut at, mut used) = (0, None);
     for line in lines(region) {
         let whole = ending_length(line) > 0;
         let bare = &line[..line.len() - ending_length(line)];
         if !is_blank(bare) || indentation(bare) > indent || (keep && whole) {
-            used = at + bare.len();
+            used = Some(at + bare.len());
         }
         at += line.len();
     }

@@ -332,11 +332,13 @@ proptest! {
                 prop_assert!(same(&restored, &expected), "{:?} from {:?}: {:?}", text, older, edited.text);
                 let block = |manifest: &Manifest| {
                     let full = super::json::is_full_collection(&manifest.value(&document, &path).unwrap());
-                    full && !manifest.source_text(&document, &path).unwrap().contains(['{', '[', '*', '&'])
+                    full && !manifest.source_text(&document, &path).unwrap().contains(['{', '[', '*', '&', '+'])
                 };
                 // A scalar or flow value leaves deeper comments behind it alone, a block takes
-                // them along, so only blocks go back to the byte.
-                if !block(&now) || !block(&then) {
+                // them along, and so does an item with the comment on its dash's line; only
+                // blocks below their key go back to the byte.
+                let below_key = matches!(path.last(), Some(Step::Key(_)));
+                if !below_key || !block(&now) || !block(&then) {
                     return Ok(());
                 }
                 let back = again.edit(&document, &[restore(&now)]);
