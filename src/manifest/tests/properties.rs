@@ -205,7 +205,7 @@ proptest! {
     #[test]
     fn an_edit_is_exactly_the_edit(bytes in entropy(120)) {
         let mut dice = Dice::new(&bytes);
-        let choice = edit_seed(&mut dice);
+        let choice = edit_choices(&mut dice);
         let text = generate::manifest(&mut dice);
         let manifest = Manifest::parse(&*text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
         let edit = edit(&mut Dice::new(&choice), &root_of(&manifest));
@@ -217,7 +217,7 @@ proptest! {
 }
 
 /// The choices of the edit come first, so that they survive when the manifest shrinks.
-fn edit_seed(dice: &mut Dice<'_>) -> [u8; 6] {
+fn edit_choices(dice: &mut Dice<'_>) -> [u8; 6] {
     std::array::from_fn(|_| u8::try_from(dice.roll(256)).unwrap())
 }
 
@@ -234,7 +234,7 @@ proptest! {
             "---\n", "...\n", "? ", ",", "<<: *a0\n", "\u{feff}", "\0", "é", "  ", "%", "{{ x }}", "~",
         ];
         let mut dice = Dice::new(&bytes);
-        let choice = edit_seed(&mut dice);
+        let choice = edit_choices(&mut dice);
         let mut text = generate::manifest(&mut dice);
         for (place, what) in damage {
             let mut at = usize::from(place) % (text.len() + 1);
@@ -260,7 +260,7 @@ proptest! {
     #[test]
     fn what_is_inserted_can_be_taken_away_again(bytes in entropy(100)) {
         let mut dice = Dice::new(&bytes);
-        let choice = edit_seed(&mut dice);
+        let choice = edit_choices(&mut dice);
         let text = generate::manifest(&mut dice);
         let manifest = Manifest::parse(&*text).unwrap();
         let mut choice = Dice::new(&choice);
