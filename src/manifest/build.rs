@@ -9,8 +9,10 @@ use std::collections::{HashMap, HashSet};
 
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span};
 
+use super::block::{content_length, without_invented_break};
+use super::checks::{LEAF, Weight};
 use super::scalar::Tag;
-use super::text::{ending_length, indentation, is_blank, line_end, line_start, lines, next_line};
+use super::text::{ending_length, line_start, next_line};
 use super::tree::{Entry, Item, Kind, Node, NodeId, Scalar, Style, Tree};
 
 /// Deepest nesting of collections, aliases followed.
@@ -25,7 +27,7 @@ pub(super) struct Fault {
     pub(super) message: String,
 }
 
-type Built<T> = Result<T, Fault>;
+pub(super) type Built<T> = Result<T, Fault>;
 
 /// Parses the text of exactly one document.
 pub(super) fn build(text: &str) -> Built<Tree> {
@@ -67,7 +69,7 @@ pub(super) fn build(text: &str) -> Built<Tree> {
     builder.finish()
 }
 
-fn fault(at: usize, message: impl Into<String>) -> Fault {
+pub(super) fn fault(at: usize, message: impl Into<String>) -> Fault {
     Fault {
         at,
         message: message.into(),
@@ -131,18 +133,6 @@ impl Keys {
     }
 }
 
-/// What a node weighs with its aliases written out.
-#[derive(Clone, Copy)]
-struct Weight {
-    nodes: usize,
-    height: usize,
-}
-
-const LEAF: Weight = Weight {
-    nodes: 1,
-    height: 0,
-};
-
 /// What stands before a node: its indicators, anchor and tag.
 struct Lead {
     /// `-`, or `?` of a key, or `:` of a value.
@@ -152,10 +142,10 @@ struct Lead {
     at: usize,
 }
 
-struct Builder<'a> {
+pub(super) struct Builder<'a> {
     text: &'a str,
-    nodes: Vec<Node>,
-    weights: Vec<Weight>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) weights: Vec<Weight>,
     open: Vec<bool>,
     frames: Vec<Frame>,
     anchors: HashMap<usize, NodeId>,
@@ -366,11 +356,11 @@ impl<'a> Builder<'a> {
         let keep = self.text[from..header_end].contains('+');
         let first = next_line(self.text, header_end);
         let limit = end(span).max(header_end);
-        let to = if first >= limit {
-            line_end(self.text, header_end)
-        } else {
-            first + content_length(&self.text[first..limit], keep)
-        };
+        let content = self
+            .text
+            .get(first..limit)
+            .and_then(|region| content_length(region, keep));
+        let to = content.map_or(header_end, |length| first + length);
         self.cursor = limit;
         let mut text = text;
         if limit == self.text.len() && ending_length(self.text) == 0 && limit > first {
@@ -480,55 +470,6 @@ impl<'a> Builder<'a> {
         self.check_merges(id)
     }
 
-    fn weigh(&self, kind: &Kind) -> Weight {
-        let mut sum = Weight {
-            nodes: 1,
-            height: 0,
-        };
-        let mut add = |id: NodeId| {
-            let weight = self.weights[id.0 as usize];
-            sum.nodes = sum.nodes.saturating_add(weight.nodes);
-            sum.height = sum.height.max(weight.height);
-        };
-        match kind {
-            Kind::Map { entries, .. } => entries.iter().for_each(|entry| add(entry.value)),
-            Kind::Seq { items, .. } => items.iter().for_each(|item| add(item.node)),
-            Kind::Scalar(_) | Kind::Alias(_) => {}
-        }
-        Weight {
-            nodes: sum.nodes,
-            height: sum.height + 1,
-        }
-    }
-
-    /// `<<` takes a map or a list of maps; go-yaml refuses anything else.
-    fn check_merges(&self, id: NodeId) -> Built<()> {
-        let Kind::Map { entries, .. } = &self.nodes[id.0 as usize].kind else {
-            return Ok(());
-        };
-        let follow = |id: NodeId| match self.nodes[id.0 as usize].kind {
-            Kind::Alias(target) => target,
-            _ => id,
-        };
-        let is_map =
-            |id: NodeId| matches!(self.nodes[follow(id).0 as usize].kind, Kind::Map { .. });
-        for entry in entries.iter().filter(|entry| entry.merge) {
-            let fits = match &self.nodes[follow(entry.value).0 as usize].kind {
-                Kind::Map { .. } => true,
-                Kind::Seq { items, .. } => items.iter().all(|item| is_map(item.node)),
-                Kind::Scalar(_) | Kind::Alias(_) => false,
-            };
-            if !fits {
-                let at = self.nodes[entry.key.0 as usize].start;
-                return Err(fault(
-                    at,
-                    "the merge key `<<` takes a map or a list of maps",
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// Hangs a node into the collection that is open.
     fn attach(&mut self, id: NodeId, lead: &Lead) -> Built<()> {
         let from = self.nodes[id.0 as usize].outer_start();
@@ -585,21 +526,6 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn check_key(&self, id: NodeId) -> Built<()> {
-        let node = &self.nodes[id.0 as usize];
-        let target = match node.kind {
-            Kind::Alias(target) => &self.nodes[target.0 as usize],
-            _ => node,
-        };
-        if matches!(target.kind, Kind::Scalar(_)) {
-            return Ok(());
-        }
-        Err(fault(
-            node.start,
-            "a key must be a scalar, not a map or a list",
-        ))
-    }
-
     fn finish(self) -> Built<Tree> {
         let Some(root) = self.root else {
             return Err(fault(0, "there is no document here"));
@@ -647,40 +573,5 @@ fn tag_of((handle, suffix): (&str, &str)) -> Tag {
         Some("binary") => Tag::Binary,
         Some("str" | "timestamp") | None => Tag::Text,
         Some(_) => Tag::Other,
-    }
-}
-
-/// How much of `region`, the lines below a block scalar's header, is content, without the last
-/// line break: blank lines at the end count only when they are kept (`+`) or deeper than the text.
-fn content_length(region: &str, keep: bool) -> usize {
-    let indent = lines(region)
-        .find(|line| !is_blank(line))
-        .map_or(usize::MAX, indentation);
-    let (mut at, mut used) = (0, 0);
-    for line in lines(region) {
-        let whole = ending_length(line) > 0;
-        let bare = &line[..line.len() - ending_length(line)];
-        if !is_blank(bare) || indentation(bare) > indent || (keep && whole) {
-            used = at + bare.len();
-        }
-        at += line.len();
-    }
-    used
-}
-
-/// A file that ends inside a block scalar, without a line break: the parser reads one, libyaml and
-/// with it Kubernetes does not.
-fn without_invented_break<'t>(text: &'t str, last_line: &str) -> &'t str {
-    let Some(rest) = text.strip_suffix('\n') else {
-        return text;
-    };
-    let blank_tail = rest
-        .rsplit('\n')
-        .next()
-        .is_some_and(|line| line.ends_with(' '));
-    if !is_blank(last_line) || blank_tail || rest.is_empty() {
-        rest
-    } else {
-        text
     }
 }

@@ -4,7 +4,9 @@
 //! nothing else; the result is parsed again and must be exactly the old tree with the edit in it,
 //! else the edit is refused. Values are read as Kubernetes reads them.
 
+mod block;
 mod build;
+mod checks;
 mod compare;
 mod diff;
 mod document;
@@ -28,6 +30,7 @@ mod replace;
 mod restore;
 mod scalar;
 mod split;
+mod task;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -126,7 +126,11 @@ impl Draft<'_> {
     /// The first key of `- a: 1`, where the next one moves up to the dash.
     fn drop_from_dash_line(&mut self, part: &Part, next: usize) {
         let rest = line_end(self.text, part.end);
-        if is_blank(&self.text[rest..line_start(self.text, next)]) {
+        if self
+            .text
+            .get(rest..line_start(self.text, next))
+            .is_none_or(is_blank)
+        {
             self.splice(part.start, next, "");
             return;
         }

@@ -34,7 +34,7 @@ impl<'a> Draft<'a> {
         let source = from.tree.node(theirs.node);
         let block = source.is_block_collection() || source.is_block_scalar();
         if self.in_flow(ours) && block {
-            return self.set(ours, &from.tree.value(theirs.node));
+            return self.replace(ours, &from.tree.value(theirs.node));
         }
         let want = Want::Tree {
             text: from.text,
@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
             let node = self.tree.node(ours.node);
             let block = node.is_block_collection() || node.is_block_scalar();
             if block || node.is_absent() || source.is_absent() {
-                return self.set(ours, &from.tree.value(theirs.node));
+                return self.replace(ours, &from.tree.value(theirs.node));
             }
             self.splice(node.outer_start(), node.end, text);
         } else {
@@ -83,7 +83,14 @@ impl<'a> Draft<'a> {
             let deep = self.collection_end(region.end, region.column);
             region.end = self.blank_lines_end(deep);
         }
-        let cut = from.cut(&source, region.column, self.layout.newline);
+        // A list may stand at the column of its key, but not at that of a dash.
+        let inner = from.tree.node(theirs.node);
+        let in_list = ours
+            .around
+            .is_some_and(|(around, _)| !self.tree.items(around).is_empty());
+        let level = from.stands_below(theirs) && column(from.text, inner.start) == source.column;
+        let column = region.column + if in_list && level { 2 } else { 0 };
+        let cut = from.cut(&source, column, self.layout.newline);
         self.splice(region.head, region.first_end, cut.first);
         let below = line_end(self.text, region.first_end);
         let rest = cut

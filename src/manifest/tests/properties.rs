@@ -205,7 +205,7 @@ proptest! {
     #[test]
     fn an_edit_is_exactly_the_edit(bytes in entropy(120)) {
         let mut dice = Dice::new(&bytes);
-        let choice = edit_seed(&mut dice);
+        let choice = edit_choices(&mut dice);
         let text = generate::manifest(&mut dice);
         let manifest = Manifest::parse(&*text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
         let edit = edit(&mut Dice::new(&choice), &root_of(&manifest));
@@ -217,7 +217,7 @@ proptest! {
 }
 
 /// The choices of the edit come first, so that they survive when the manifest shrinks.
-fn edit_seed(dice: &mut Dice<'_>) -> [u8; 6] {
+fn edit_choices(dice: &mut Dice<'_>) -> [u8; 6] {
     std::array::from_fn(|_| u8::try_from(dice.roll(256)).unwrap())
 }
 
@@ -234,7 +234,7 @@ proptest! {
             "---\n", "...\n", "? ", ",", "<<: *a0\n", "\u{feff}", "\0", "é", "  ", "%", "{{ x }}", "~",
         ];
         let mut dice = Dice::new(&bytes);
-        let choice = edit_seed(&mut dice);
+        let choice = edit_choices(&mut dice);
         let mut text = generate::manifest(&mut dice);
         for (place, what) in damage {
             let mut at = usize::from(place) % (text.len() + 1);
@@ -260,7 +260,7 @@ proptest! {
     #[test]
     fn what_is_inserted_can_be_taken_away_again(bytes in entropy(100)) {
         let mut dice = Dice::new(&bytes);
-        let choice = edit_seed(&mut dice);
+        let choice = edit_choices(&mut dice);
         let text = generate::manifest(&mut dice);
         let manifest = Manifest::parse(&*text).unwrap();
         let mut choice = Dice::new(&choice);
@@ -332,11 +332,13 @@ proptest! {
                 prop_assert!(same(&restored, &expected), "{:?} from {:?}: {:?}", text, older, edited.text);
                 let block = |manifest: &Manifest| {
                     let full = super::json::is_full_collection(&manifest.value(&document, &path).unwrap());
-                    full && !manifest.source_text(&document, &path).unwrap().contains(['{', '[', '*', '&'])
+                    full && !manifest.source_text(&document, &path).unwrap().contains(['{', '[', '*', '&', '+'])
                 };
                 // A scalar or flow value leaves deeper comments behind it alone, a block takes
-                // them along, so only blocks go back to the byte.
-                if !block(&now) || !block(&then) {
+                // them along, and so does an item with the comment on its dash's line; only
+                // blocks below their key go back to the byte.
+                let below_key = matches!(path.last(), Some(Step::Key(_)));
+                if !below_key || !block(&now) || !block(&then) {
                     return Ok(());
                 }
                 let back = again.edit(&document, &[restore(&now)]);

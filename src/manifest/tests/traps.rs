@@ -238,6 +238,18 @@ fn block_scalars_are_replaced_from_their_header() {
 }
 
 #[test]
+fn empty_block_scalars_have_only_a_header() {
+    becomes("- a: |-\n  b: c", remove("[0].a"), "- b: c");
+    becomes(
+        "- a: |-\n  b: c",
+        set("[0].a", json!("x")),
+        "- a: x\n  b: c",
+    );
+    becomes("a: |\nb: 1\n", remove("a"), "b: 1\n");
+    becomes("a: |+\n\n\nb: 1\n", set("a", json!("z")), "a: z\nb: 1\n");
+}
+
+#[test]
 fn a_file_that_ends_in_an_open_block_scalar_is_not_appended_to() {
     for text in ["a: 1\nb: |\n  x", "a: 1\nb: |+\n  x", "a: 1\nb: >\n  x"] {
         let manifest = Manifest::parse(text).unwrap();
