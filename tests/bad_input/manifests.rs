@@ -77,7 +77,7 @@ fn duplicate_keys() {
         &world,
         rollback(&world),
         3,
-        &[&world.file("zai-proxy"), "image", "twice"],
+        &[&world.file("zai-proxy"), "image", "a second time"],
     );
 }
 
