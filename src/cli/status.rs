@@ -38,6 +38,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let Some((kind, name)) = wanted else {
         return list(&context, args, ui).await;
     };
+    context.somebody_to_ask()?;
     let scope = context.scope(kind, name, &args.source);
     let sight = observe(&context.clients, &scope, jiff::Timestamp::now()).await?;
     let timeline = Timeline::of(&sight.observation, &super::runs::verified());
