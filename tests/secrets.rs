@@ -55,7 +55,10 @@ fn planted(prefix: &str) -> Planted {
     world.git(&["remote", "set-url", "origin", &url]);
     let config = std::fs::read_to_string(sandbox.variable("KUBECONFIG")).unwrap();
     let config: serde_json::Value = serde_json::from_str(&config).unwrap();
-    let token = config["users"][0]["user"]["token"].as_str().unwrap().to_owned();
+    let token = config["users"][0]["user"]["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let argocd = sandbox.variable("ARGOCD_AUTH_TOKEN").to_owned();
     assert!(token.len() > 20 && argocd.len() > 20 && password.len() > 20);
     sandbox
@@ -64,6 +67,13 @@ fn planted(prefix: &str) -> Planted {
             "spec": {"containers": [{"name": "main", "image": "ronaldraygun/stray:1.0.0",
                 "env": [{"name": "STRAY_TOKEN", "value": LIVE}]}]}}))
         .unwrap();
+    let live = sandbox
+        .get("apps", "Deployment", &world.name, "zai-proxy")
+        .unwrap()
+        .to_string();
+    for there in [ENV_BAD, LAST_APPLIED] {
+        assert!(live.contains(there), "{there} is not in the live object");
+    }
     let canaries = vec![
         ("env in the manifest", ENV.to_owned()),
         ("env of the bad release", ENV_BAD.to_owned()),
@@ -82,7 +92,11 @@ impl Planted {
         for (name, canary) in &self.canaries {
             let at = text.find(canary.as_str());
             let around = at.map(|at| {
-                let from = text[..at].char_indices().rev().nth(120).map_or(0, |(i, _)| i);
+                let from = text[..at]
+                    .char_indices()
+                    .rev()
+                    .nth(120)
+                    .map_or(0, |(i, _)| i);
                 &text[from..at]
             });
             assert!(at.is_none(), "{name} appears in {what} after: {around:?}");
@@ -98,6 +112,25 @@ impl Planted {
         let outcome = run(command);
         self.silent(&format!("{words:?} {also:?}"), &outcome.text());
         outcome
+    }
+
+    /// Outside of a clone, with the credentials of the helper.
+    fn from_a_cached_clone(&self) {
+        let home = &self.world.engineer.home;
+        let mut command = self
+            .world
+            .command(&["plan", "zai-proxy", "-n", &self.world.name]);
+        command.current_dir(home);
+        let outcome = run(command);
+        outcome.ended(0);
+        self.silent("a plan from a cached clone", &outcome.text());
+        let mut files = Vec::new();
+        collect(&home.join("cache"), &mut files);
+        let configs: Vec<_> = files.iter().filter(|f| f.ends_with("config")).collect();
+        assert!(!configs.is_empty(), "{files:?}");
+        for config in configs {
+            self.silent("a cached clone", &std::fs::read_to_string(config).unwrap());
+        }
     }
 
     /// Every file below the engineer's state, cache and configuration folders.
@@ -138,19 +171,38 @@ const FORMATS: [&[&str]; 5] = [
 #[test]
 fn looking_planning_and_rolling_back() {
     let planted = planted("secret");
-    for words in [&["status", "zai-proxy"][..], &["history", "zai-proxy"], &["plan", "zai-proxy"], &["access", "zai-proxy"], &["status"]] {
+    for words in [
+        &["status", "zai-proxy"][..],
+        &["history", "zai-proxy"],
+        &["plan", "zai-proxy"],
+        &["access", "zai-proxy"],
+        &["status"],
+    ] {
         for format in FORMATS {
             planted.run(words, format).ended(0);
         }
     }
+    planted
+        .run(&["plan", "zai-proxy"], &[])
+        .said(&["containers[proxy].env[API_TOKEN]", "***"]);
+    planted.from_a_cached_clone();
     let plan = planted.world.engineer.home.join("state/plan.json");
     std::fs::create_dir_all(plan.parent().unwrap()).unwrap();
     planted
-        .run(&["plan", "zai-proxy", "--out", &plan.display().to_string()], &[])
+        .run(
+            &["plan", "zai-proxy", "--out", &plan.display().to_string()],
+            &[],
+        )
         .ended(0);
     let summary = planted.world.engineer.home.join("state/summary.md");
     let outcome = planted.run(
-        &["rollback", "zai-proxy", "--yes", "--summary-file", &summary.display().to_string()],
+        &[
+            "rollback",
+            "zai-proxy",
+            "--yes",
+            "--summary-file",
+            &summary.display().to_string(),
+        ],
         &["-o", "json", "-v", "-v"],
     );
     outcome.ended(0);
@@ -159,7 +211,9 @@ fn looking_planning_and_rolling_back() {
         planted.run(&["show", &id], format).ended(0);
         planted.run(&["runs"], format).ended(0);
         planted.run(&["continue", &id], format).ended(0);
-        planted.run(&["rollback", "zai-proxy", "--yes"], format).ended(0);
+        planted
+            .run(&["rollback", "zai-proxy", "--yes"], format)
+            .ended(0);
     }
     // The journal, the plan, the evidence and the summary were all looked into.
     assert!(planted.files_are_silent() > 10);
@@ -173,16 +227,24 @@ fn looking_planning_and_rolling_back() {
 #[test]
 fn refusals_and_failures() {
     let planted = planted("secret-fail");
-    planted.world.hook("pre-receive", "echo refused by policy >&2; exit 1");
+    planted
+        .world
+        .hook("pre-receive", "echo refused by policy >&2; exit 1");
     for format in FORMATS {
         planted.run(&["rollback", "zai-proxy"], format).ended(3);
-        planted.run(&["rollback", "zai-proxy", "--to", "9.9.9", "--yes"], format).ended(3);
+        planted
+            .run(&["rollback", "zai-proxy", "--to", "9.9.9", "--yes"], format)
+            .ended(3);
     }
-    planted.run(&["rollback", "zai-proxy", "--yes"], &["-v", "-v"]).ended(7);
+    planted
+        .run(&["rollback", "zai-proxy", "--yes"], &["-v", "-v"])
+        .ended(7);
     let away = planted.world.bare().with_extension("away");
     std::fs::rename(planted.world.bare(), &away).unwrap();
     for format in FORMATS {
-        planted.run(&["rollback", "zai-proxy", "--yes"], format).ended(3);
+        planted
+            .run(&["rollback", "zai-proxy", "--yes"], format)
+            .ended(3);
         planted.run(&["status", "zai-proxy"], format).ended(0);
     }
     std::fs::rename(&away, planted.world.bare()).unwrap();
@@ -201,7 +263,12 @@ fn wrong_credentials_are_not_shown_either() {
         .replacen("http://", &format!("http://somebody:{wrong}@"), 1);
     world.git(&["remote", "set-url", "origin", &url]);
     for format in FORMATS {
-        for words in [&["status", "zai-proxy"][..], &["plan", "zai-proxy"], &["rollback", "zai-proxy", "--yes"], &["access", "zai-proxy"]] {
+        for words in [
+            &["status", "zai-proxy"][..],
+            &["plan", "zai-proxy"],
+            &["rollback", "zai-proxy", "--yes"],
+            &["access", "zai-proxy"],
+        ] {
             planted.run(words, format);
             planted.run(words, &[format, &["--kubeconfig", &kubeconfig]].concat());
             planted.run(words, &[format, &["--argocd-auth-token", wrong]].concat());
