@@ -104,7 +104,8 @@ async fn list(context: &Context, args: &Args, ui: Ui) -> Result<ExitStatus, Fail
         .collect();
     ui.result(&StatusReport::new(targets), &text, None);
     if workloads.is_empty() && !found.gaps.is_empty() {
-        return Err(Failure::error("no workload could be read"));
+        return Err(Failure::error("no workload could be read")
+            .hint("`unship access` shows what this identity may read, and why not"));
     }
     Ok(ExitStatus::Success)
 }
