@@ -184,7 +184,7 @@ fn looking_planning_and_rolling_back() {
     }
     planted
         .run(&["plan", "zai-proxy"], &[])
-        .said(&["containers[proxy].env[API_TOKEN]", "***"]);
+        .said(&["name: API_TOKEN", "value: *** (old)"]);
     planted.from_a_cached_clone();
     let plan = planted.world.engineer.home.join("state/plan.json");
     std::fs::create_dir_all(plan.parent().unwrap()).unwrap();

@@ -254,11 +254,20 @@ impl World {
 
     /// Somebody deletes a file on main.
     pub fn delete(&self, subject: &str, path: &str) -> String {
+        self.rename_or_delete(subject, vec![(path, None)])
+    }
+
+    /// Somebody moves a file on main.
+    pub fn rename(&self, subject: &str, from: &str, (to, text): (&str, String)) -> String {
+        self.rename_or_delete(subject, vec![(from, None), (to, Some(text))])
+    }
+
+    fn rename_or_delete(&self, subject: &str, files: Vec<(&str, Option<String>)>) -> String {
         let commit = Commit {
             author: OTHER,
             message: &format!("{subject}\n"),
             time: now() - 3600,
-            files: vec![(path, None)],
+            files,
         };
         bed()
             .sandbox
