@@ -45,7 +45,14 @@ fn rollback(world: &World) -> Command {
 fn refuses(world: &World, command: Command, code: i32, words: &[&str]) -> Outcome {
     let before = world.frozen();
     let outcome = run(command);
-    outcome.ended(code).said(words).said(&["hint: "]);
+    outcome.ended(code).said(words);
+    let next = ["hint: ", "`", "--", "by hand"];
+    let text = outcome.text();
+    assert!(
+        next.iter().any(|n| text.contains(n)),
+        "no next step: {}",
+        outcome.shown()
+    );
     let after = world.frozen();
     assert_eq!(before, after, "something was written: {}", outcome.shown());
     let panicked = outcome.stderr.contains("panicked") || outcome.stderr.contains("RUST_BACKTRACE");

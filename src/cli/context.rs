@@ -139,6 +139,14 @@ impl Context {
         })
     }
 
+    /// Fails where there is nobody to ask about a target: no cluster and no Argo CD.
+    pub(super) fn somebody_to_ask(&self) -> Result<(), Failure> {
+        if self.clients.argocd.is_err() {
+            self.cluster()?;
+        }
+        Ok(())
+    }
+
     /// A scope for one target.
     pub(super) fn scope(&self, kind: Option<WorkloadKind>, name: String, source: &Source) -> Scope {
         Scope {
@@ -252,7 +260,11 @@ fn argocd(
         cli_config: cli_config(),
         read_only_proxy: config.argocd.read_only_url.clone(),
     };
-    let resolution = resolve(&inputs).map_err(|error| Failure::usage(error.to_string()))?;
+    let resolution = resolve(&inputs).map_err(|error| {
+        Failure::usage(error.to_string()).hint(
+            "ARGOCD_SERVER and --argocd-server take a host, or a URL with http:// or https://",
+        )
+    })?;
     Ok(match resolution {
         Resolution::Server(server) => Ok(Arc::new(Argocd::connect(*server, timeout))),
         Resolution::None { reason } => Err(Gap {

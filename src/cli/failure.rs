@@ -96,7 +96,11 @@ impl From<GitError> for Failure {
         let status = match &error {
             GitError::NoIdentity { .. }
             | GitError::ProgramMissing { .. }
-            | GitError::NotARepository { .. } => ExitStatus::Usage,
+            | GitError::NotARepository { .. }
+            | GitError::Reftable { .. }
+            | GitError::Sha256 { .. }
+            | GitError::UnsupportedExtension { .. }
+            | GitError::Owner { .. } => ExitStatus::Usage,
             _ => ExitStatus::Error,
         };
         Self {
@@ -111,9 +115,9 @@ impl From<cluster::Error> for Failure {
     fn from(error: cluster::Error) -> Self {
         let hints = error.hint().into_iter().collect();
         let status = match error {
-            cluster::Error::NoKubeconfig { .. } | cluster::Error::UnknownContext { .. } => {
-                ExitStatus::Usage
-            }
+            cluster::Error::NoKubeconfig { .. }
+            | cluster::Error::Kubeconfig { .. }
+            | cluster::Error::UnknownContext { .. } => ExitStatus::Usage,
             _ => ExitStatus::Error,
         };
         Self {

@@ -172,6 +172,7 @@ pub(super) async fn plan_one(
     consent: bool,
 ) -> Result<Planned, Failure> {
     let (kind, name) = target(word).map_err(Failure::usage)?;
+    context.somebody_to_ask()?;
     let mut request = request(wish, kind, &name, &context.namespace)?;
     request.consent = consent;
     let scope = scope_for(context.scope(kind, name, source), &request);

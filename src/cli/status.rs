@@ -38,6 +38,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let Some((kind, name)) = wanted else {
         return list(&context, args, ui).await;
     };
+    context.somebody_to_ask()?;
     let scope = context.scope(kind, name, &args.source);
     let sight = observe(&context.clients, &scope, jiff::Timestamp::now()).await?;
     let timeline = Timeline::of(&sight.observation, &super::runs::verified());
@@ -103,7 +104,8 @@ async fn list(context: &Context, args: &Args, ui: Ui) -> Result<ExitStatus, Fail
         .collect();
     ui.result(&StatusReport::new(targets), &text, None);
     if workloads.is_empty() && !found.gaps.is_empty() {
-        return Err(Failure::error("no workload could be read"));
+        return Err(Failure::error("no workload could be read")
+            .hint("`unship access` shows what this identity may read, and why not"));
     }
     Ok(ExitStatus::Success)
 }

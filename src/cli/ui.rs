@@ -58,10 +58,10 @@ impl Ui {
             Output::Human => out(text),
             Output::Markdown => out(markdown.unwrap_or(text)),
             Output::Json => match serde_json::to_string_pretty(document) {
-                Ok(json) => out(&format!("{json}\n")),
+                Ok(json) => out(&format!("{}\n", harmless_json(&json))),
                 Err(error) => err(&format!("error: {error}\n")),
             },
-            Output::Yaml => match serde_yaml::to_string(document) {
+            Output::Yaml => match serde_yaml::to_string(&harmless(document)) {
                 Ok(yaml) => out(&yaml),
                 Err(error) => err(&format!("error: {error}\n")),
             },
@@ -122,6 +122,37 @@ impl Ui {
         io::stdin().read_line(&mut answer).ok()?;
         Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
+}
+
+/// JSON leaves C1 and bidirectional controls as they are in strings, the only place
+/// where they can stand; escaped they mean the same and drive no terminal.
+fn harmless_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && plain(c.encode_utf8(&mut [0; 4])) != c.to_string() {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The document for YAML, where a plain scalar has no escapes.
+fn harmless<T: Serialize>(document: &T) -> serde_json::Value {
+    fn clean(value: serde_json::Value) -> serde_json::Value {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => Value::String(plain(&text)),
+            Value::Array(items) => items.into_iter().map(clean).collect(),
+            Value::Object(map) => map
+                .into_iter()
+                .map(|(k, v)| (plain(&k), clean(v)))
+                .collect(),
+            other => other,
+        }
+    }
+    clean(serde_json::to_value(document).unwrap_or_default())
 }
 
 fn terminal_width() -> Option<usize> {

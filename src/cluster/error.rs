@@ -160,7 +160,9 @@ impl Error {
             Self::NoKubeconfig { .. } => {
                 "name a kubeconfig with `--kubeconfig FILE` or the variable KUBECONFIG"
             }
-            Self::Kubeconfig { .. } => "`kubectl config view` reads the same file",
+            Self::Kubeconfig { .. } => {
+                "`kubectl config view` reads the same file; name another with `--kubeconfig FILE`"
+            }
             Self::UnknownContext { .. } => {
                 "`kubectl config get-contexts` lists the contexts; choose one with `--context NAME`"
             }

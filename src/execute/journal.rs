@@ -275,10 +275,20 @@ impl Journal {
     pub fn create(state: &Path, head: &Head, plan: &Plan, lock: TargetLock) -> Result<Self, Error> {
         let runs = state.join("runs");
         let directory = runs.join(&head.run_id.0);
-        fs::create_dir_all(directory.join("evidence")).map_err(io_error(&directory, "made"))?;
-        write_json(&directory.join("run.json"), head)?;
-        write_json(&directory.join("plan.json"), plan)?;
+        let made = Self::fill(&directory, head, plan);
+        if let Err(error) = made {
+            // A run that cannot be read back would only puzzle `unship runs`.
+            let _ = fs::remove_dir_all(&directory);
+            return Err(error);
+        }
         Self::open_file(directory, lock)
+    }
+
+    fn fill(directory: &Path, head: &Head, plan: &Plan) -> Result<(), Error> {
+        let evidence = directory.join("evidence");
+        fs::create_dir_all(&evidence).map_err(io_error(directory, "made"))?;
+        write_json(&directory.join("run.json"), head)?;
+        write_json(&directory.join("plan.json"), plan)
     }
 
     /// Opens the journal of a stored run to go on with it.

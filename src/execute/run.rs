@@ -351,7 +351,15 @@ impl Run {
         let began = Instant::now();
         let mut pace = Pace::new(Duration::from_millis(100), Duration::from_secs(1));
         let checks = loop {
-            let checks = self.checks(aim).await?;
+            let stop = self.stop();
+            let checks = tokio::select! {
+                biased;
+                () = super::land::stopped(stop) => {
+                    self.close("verify", began, "stopped", "")?;
+                    return Ok(End::stopped("verify"));
+                }
+                checks = self.checks(aim) => checks?,
+            };
             let verdict = Verdict::all(checks.iter().map(|check| check.verdict));
             if verdict == Verdict::Holds || began.elapsed() >= VERIFY_PATIENCE || only_gaps(&checks)
             {
@@ -405,7 +413,7 @@ impl Run {
         format!("{image} is in Git, live and healthy")
     }
 
-    async fn checks(&mut self, aim: &Aim) -> Result<Vec<Check>, Error> {
+    async fn checks(&self, aim: &Aim) -> Result<Vec<Check>, Error> {
         let scope = crate::observe::Scope {
             git: false,
             ..self.setup.scope.clone()

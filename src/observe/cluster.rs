@@ -52,7 +52,11 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
     let found = match found {
         Ok(found) => found,
         Err(error) => {
-            gaps.push(error.gap(&format!("{} in namespace {namespace}", assumed.short())));
+            let mut gap = error.gap(&format!("{} in namespace {namespace}", assumed.short()));
+            if let Some(hint) = error.hint() {
+                gap.message = format!("{}; {hint}", gap.message);
+            }
+            gaps.push(gap);
             return Ok(Seen {
                 target: assumed,
                 view,

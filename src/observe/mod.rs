@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use crate::argocd::Argocd;
 use crate::cluster::Cluster;
 use crate::git::{Git, RepositoryPath};
-use crate::model::{ArgoView, Gap, Observation, WorkloadKind, WorkloadRef};
+use crate::model::{ArgoView, Blocker, Gap, GapReason, Observation, WorkloadKind, WorkloadRef};
 
 /// The connections of one run.
 #[derive(Debug, Clone)]
@@ -123,7 +123,7 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         argocd: argo.view,
         git: None,
         signs_commits: None,
-        source_blockers: Vec::new(),
+        source_blockers: unreadable_choice(scope, &gaps).into_iter().collect(),
         gaps,
     };
     let repository = if scope.git {
@@ -135,6 +135,21 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         observation,
         repository,
     })
+}
+
+/// An Application that was named on purpose is not quietly done without.
+fn unreadable_choice(scope: &Scope, gaps: &[Gap]) -> Option<Blocker> {
+    let name = scope.app.as_deref()?;
+    let bare = name.rsplit('/').next().unwrap_or(name);
+    let gap = gaps.iter().find(|gap| {
+        gap.what == format!("Application {bare}")
+            && matches!(gap.reason, GapReason::Forbidden | GapReason::NotFound)
+    })?;
+    Some(Blocker::new(
+        "application-unreadable",
+        format!("--app {name}: {}", gap.message),
+        "check the name (Argo CD answers \"permission denied\" also where there is none), or leave --app out",
+    ))
 }
 
 /// Reads the Application again; with a limit it is refreshed first.

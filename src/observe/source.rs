@@ -150,7 +150,7 @@ fn remote_gap(error: &GitError) -> Gap {
     Gap {
         what: "the Git repository".to_owned(),
         reason,
-        message: error.to_string(),
+        message: format!("{error}; `git ls-remote` in the clone asks the same"),
     }
 }
 
@@ -305,7 +305,18 @@ async fn deepen(place: &mut Place, observation: &mut Observation) {
         .deepen(&place.remote.name, &place.branch)
         .await
     {
-        Ok(tip) => place.tip = tip,
+        Ok(tip) => {
+            place.tip = tip;
+            let path = place.repository.clone();
+            let still = tokio::task::spawn_blocking(move || path.open().map(|r| r.is_shallow()));
+            if matches!(still.await, Ok(Ok(true))) {
+                observation.source_blockers.push(Blocker::new(
+                    "shallow",
+                    format!("the clone is shallow, and so is what {} has", place.remote.name),
+                    "`git fetch --unshallow` from a remote with the whole history, or name such a clone with --repo",
+                ));
+            }
+        }
         Err(error) => observation.source_blockers.push(Blocker::new(
             "shallow",
             format!("the clone is shallow and the rest could not be fetched: {error}"),

@@ -72,7 +72,24 @@ pub fn build(observation: &Observation, timeline: &Timeline, request: &Request) 
     }
     match prepare(observation, timeline, request) {
         Ok(prepared) => Decision::Plan(Box::new(prepared)),
-        Err(refusal) => Decision::Refused(refusal),
+        Err(mut refusal) => {
+            name_gaps(observation, &mut refusal);
+            Decision::Refused(refusal)
+        }
+    }
+}
+
+/// What could not be read is often why there is no safe plan.
+fn name_gaps(observation: &Observation, refusal: &mut Refusal) {
+    for gap in &observation.gaps {
+        let unknown = Unknown {
+            id: "gap".to_owned(),
+            message: gap.what.clone(),
+            reason: gap.message.clone(),
+        };
+        if !refusal.unknown.contains(&unknown) {
+            refusal.unknown.push(unknown);
+        }
     }
 }
 
@@ -198,13 +215,7 @@ fn source(observation: &Observation) -> Result<&GitView, Refusal> {
             reason: git.proof.clone(),
         });
     }
-    for gap in &observation.gaps {
-        refusal.unknown.push(Unknown {
-            id: "gap".to_owned(),
-            message: gap.what.clone(),
-            reason: gap.message.clone(),
-        });
-    }
+    name_gaps(observation, &mut refusal);
     if refusal.is_empty() {
         refusal.blockers.push(Blocker::new(
             "no-source",

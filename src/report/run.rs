@@ -160,7 +160,7 @@ impl RunReport {
             kept: target.map(kept).unwrap_or_default(),
             roll_forward: target.and_then(roll_forward),
             next: Vec::new(),
-            notes: Vec::new(),
+            notes: plan.warnings.clone(),
             evidence: None,
             seconds: 0.0,
             requests: std::collections::BTreeMap::new(),

@@ -98,7 +98,9 @@ fn attach_replica_sets(entries: &mut Vec<Entry>, observation: &Observation) {
         }
     }
     for entry in unmatched {
-        let newer = |other: &Entry| time_of(other) > time_of(&entry);
+        // Times have whole seconds; within one the controller's numbering decides.
+        let age = |e: &Entry| (time_of(e), e.rollout_revision);
+        let newer = |other: &Entry| age(other) > age(&entry);
         let position = entries
             .iter()
             .position(|other| !newer(other))

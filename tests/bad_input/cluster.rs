@@ -2,7 +2,7 @@
 
 use unship::sandbox::{Effect, Fault, Surface};
 
-use super::common::{BAD, bed, world};
+use super::common::{BAD, World, bed, world};
 use super::{lands, refuses, rollback, shared};
 
 #[test]
@@ -104,16 +104,7 @@ fn a_server_that_does_not_answer_in_time() {
 #[test]
 fn tls_error() {
     let world = shared("tls");
-    let path = bed().sandbox.variable("KUBECONFIG");
-    let text = std::fs::read_to_string(path).unwrap();
-    let line = text.lines().find(|l| l.contains("server:")).unwrap();
-    let plain = line
-        .split("server:")
-        .nth(1)
-        .unwrap()
-        .trim()
-        .trim_matches('"');
-    let server = plain.replace("http://", "https://");
+    let server = World::server().replace("http://", "https://");
     let mut command = rollback(&world);
     command.env("KUBECONFIG", world.kubeconfig(Some(&server), None));
     refuses(

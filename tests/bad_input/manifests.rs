@@ -5,12 +5,25 @@ use super::{lands, refuses, rollback};
 
 #[test]
 fn a_file_moved_since_the_good_commit() {
-    let world = world("renamed");
     let moved = "k8s/mcp/deployment.yml";
-    let bad = release(&world.name, "zai-proxy", BAD);
-    world.push("move the manifest", &[(moved, bad)]);
-    world.delete("remove the old manifest", &world.file("zai-proxy"));
-    run(rollback(&world)).ended(0);
+    for at_once in [true, false] {
+        let world = world("renamed");
+        let bad = release(&world.name, "zai-proxy", BAD);
+        let old = world.file("zai-proxy");
+        if at_once {
+            world.rename("move the manifest", &old, (moved, bad));
+        } else {
+            world.push("move the manifest", &[(moved, bad)]);
+            world.delete("remove the old manifest", &old);
+        }
+        comes_back_where_it_is_now(&world, moved);
+    }
+}
+
+fn comes_back_where_it_is_now(world: &World, moved: &str) {
+    let seen = world.unship(&["history", "zai-proxy", "-n", &world.name]);
+    let outcome = run(rollback(world));
+    assert_eq!(outcome.code, Some(0), "{}{}", outcome.shown(), seen.shown());
     let text = world.remote(&["show", &format!("main:{moved}")]);
     assert_eq!(
         text.trim_end(),
@@ -77,7 +90,7 @@ fn duplicate_keys() {
         &world,
         rollback(&world),
         3,
-        &[&world.file("zai-proxy"), "image", "twice"],
+        &[&world.file("zai-proxy"), "image", "a second time"],
     );
 }
 

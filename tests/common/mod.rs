@@ -254,11 +254,20 @@ impl World {
 
     /// Somebody deletes a file on main.
     pub fn delete(&self, subject: &str, path: &str) -> String {
+        self.rename_or_delete(subject, vec![(path, None)])
+    }
+
+    /// Somebody moves a file on main.
+    pub fn rename(&self, subject: &str, from: &str, (to, text): (&str, String)) -> String {
+        self.rename_or_delete(subject, vec![(from, None), (to, Some(text))])
+    }
+
+    fn rename_or_delete(&self, subject: &str, files: Vec<(&str, Option<String>)>) -> String {
         let commit = Commit {
             author: OTHER,
             message: &format!("{subject}\n"),
             time: now() - 3600,
-            files: vec![(path, None)],
+            files,
         };
         bed()
             .sandbox
@@ -398,22 +407,27 @@ impl World {
     pub fn kubeconfig(&self, server: Option<&str>, token: Option<&str>) -> PathBuf {
         let path = bed().sandbox.variable("KUBECONFIG");
         let text = std::fs::read_to_string(path).expect("a kubeconfig");
-        let replaced = |line: &str| {
-            let indent = &line[..line.len() - line.trim_start().len()];
-            match (line.trim_start(), server, token) {
-                (l, Some(server), _) if l.trim_start_matches("- ").starts_with("server:") => {
-                    format!("{indent}server: {server}")
-                }
-                (l, _, Some(token)) if l.trim_start_matches("- ").starts_with("token:") => {
-                    format!("{indent}token: {token}")
-                }
-                (l, _, _) => format!("{indent}{l}"),
-            }
-        };
-        let text: Vec<String> = text.lines().map(replaced).collect();
+        let mut config: Value = serde_json::from_str(&text).expect("the sandbox writes JSON");
+        if let Some(server) = server {
+            config["clusters"][0]["cluster"]["server"] = json!(server);
+        }
+        if let Some(token) = token {
+            config["users"][0]["user"]["token"] = json!(token);
+        }
         let own = self.engineer.home.join("kubeconfig");
-        std::fs::write(&own, text.join("\n")).expect("a kubeconfig is written");
+        std::fs::write(&own, config.to_string()).expect("a kubeconfig is written");
         own
+    }
+
+    /// The API server's address.
+    pub fn server() -> String {
+        let path = bed().sandbox.variable("KUBECONFIG");
+        let text = std::fs::read_to_string(path).expect("a kubeconfig");
+        let config: Value = serde_json::from_str(&text).expect("the sandbox writes JSON");
+        config["clusters"][0]["cluster"]["server"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The same engineer with another clone.
