@@ -149,24 +149,7 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
                 (Some(*prepared), None, Some(superseded(&stored)))
             }
         }
-        (None, Decision::Refused(refusal)) => {
-            let why = refusal
-                .blockers
-                .first()
-                .map(|b| b.message.clone())
-                .or_else(|| {
-                    refusal
-                        .unknown
-                        .first()
-                        .map(|u| format!("{}: {}", u.message, u.reason))
-                });
-            let end = End::new(
-                RunState::Stopped,
-                3,
-                format!("no safe plan any more: {}", why.unwrap_or_default()),
-            );
-            (None, None, Some(end))
-        }
+        (None, Decision::Refused(refusal)) => (None, None, Some(no_plan_any_more(&refusal))),
         (None, Decision::NotNeeded(reason)) => {
             (None, None, Some(End::new(RunState::Superseded, 0, reason)))
         }
@@ -190,6 +173,17 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
         }
     };
     run.finish(end)
+}
+
+fn no_plan_any_more(refusal: &crate::plan::Refusal) -> End {
+    let unknown = |u: &crate::plan::Unknown| format!("{}: {}", u.message, u.reason);
+    let blocker = refusal.blockers.first().map(|b| b.message.clone());
+    let why = blocker.or_else(|| refusal.unknown.first().map(unknown));
+    End::new(
+        RunState::Stopped,
+        3,
+        format!("no safe plan any more: {}", why.unwrap_or_default()),
+    )
 }
 
 /// The plan under its first id where nothing about it is new: the commit and the side
