@@ -1,6 +1,7 @@
 //! Canary tokens planted wherever a secret may be appear in no output, journal or
 //! evidence file.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod common;
 
@@ -115,7 +116,7 @@ impl Planted {
     }
 
     /// Outside of a clone, with the credentials of the helper.
-    fn from_a_cached_clone(&self) {
+    fn plan_by_cached_clone(&self) {
         let home = &self.world.engineer.home;
         let mut command = self
             .world
@@ -185,7 +186,7 @@ fn looking_planning_and_rolling_back() {
     planted
         .run(&["plan", "zai-proxy"], &[])
         .said(&["name: API_TOKEN", "value: *** (old)"]);
-    planted.from_a_cached_clone();
+    planted.plan_by_cached_clone();
     let plan = planted.world.engineer.home.join("state/plan.json");
     std::fs::create_dir_all(plan.parent().unwrap()).unwrap();
     planted
