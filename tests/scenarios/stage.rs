@@ -219,9 +219,7 @@ impl Stage {
         match kind {
             Kind::Application | Kind::AppProject => ("argocd", &self.name),
             Kind::Namespace => ("", &self.name),
-            Kind::Pod | Kind::Deployment | Kind::ReplicaSet => {
-                (&self.name, WORKLOAD)
-            }
+            Kind::Pod | Kind::Deployment | Kind::ReplicaSet => (&self.name, WORKLOAD),
         }
     }
 
