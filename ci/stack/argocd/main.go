@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	controller "github.com/argoproj/argo-cd/v3/cmd/argocd-application-controller/commands"
@@ -66,6 +67,7 @@ func newRedisCommand() *cobra.Command {
 			}
 			defer server.Close()
 			fmt.Fprintln(os.Stderr, "listening on", server.Addr())
+			go passTime(server)
 			stop := make(chan os.Signal, 1)
 			signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
 			<-stop
@@ -74,4 +76,12 @@ func newRedisCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&address, "address", "127.0.0.1:0", "listen address")
 	return command
+}
+
+// passTime lets keys expire: miniredis has no clock of its own, so that without this the
+// repo-server would keep the tip of a branch for good.
+func passTime(server *miniredis.Miniredis) {
+	for range time.Tick(time.Second) {
+		server.FastForward(time.Second)
+	}
 }
