@@ -1,7 +1,6 @@
 //! Bad input, line by line: a clear message that names the thing, what to do next, the
 //! right exit code, and nothing written.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 

@@ -1,7 +1,6 @@
 //! `kill -9` at every point between an effect and its record: `unship continue` reaches
 //! the same end, with one commit in all.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(all(unix, debug_assertions))]
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 

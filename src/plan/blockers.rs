@@ -29,8 +29,8 @@ pub(super) fn landing(observation: &Observation, changes_git: bool) -> Landing {
             "{} is paused; the same commit sets spec.paused: false, so that its rollout goes on",
             workload.reference.short()
         )),
-        Some(workload) => found.blockers.push(paused(workload)),
-        None => {}
+        Some(workload) if !workload.rollout_complete() => found.blockers.push(paused(workload)),
+        Some(_) | None => {}
     }
     if let Some(Workload {
         controller: Some((kind, name)),

@@ -348,10 +348,7 @@ fn describe(
         left: left(git, bad, &work, request),
         later_work: work,
         skipped: choice.skipped.clone(),
-        fields: later::changed_fields(&before, after)
-            .iter()
-            .map(|c| c.path.to_string())
-            .collect(),
+        fields: fields(observation, &before, after),
         file: git.file.clone(),
         document: DocumentIndex {
             document: document.address.document,
@@ -360,6 +357,21 @@ fn describe(
         line: document.line(TEMPLATE),
         application: observation.argocd.application_name.clone(),
     }
+}
+
+/// The fields that the plan puts back, and `spec.paused` where it unpauses.
+fn fields(observation: &Observation, before: &PodTemplate, after: &PodTemplate) -> Vec<String> {
+    let changes = later::changed_fields(before, after);
+    let mut fields: Vec<String> = changes.iter().map(|c| c.path.to_string()).collect();
+    let paused = observation
+        .cluster
+        .workload
+        .as_ref()
+        .is_some_and(|w| w.paused);
+    if paused && !fields.is_empty() {
+        fields.push("spec.paused".to_owned());
+    }
+    fields
 }
 
 fn left(

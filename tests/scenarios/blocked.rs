@@ -11,27 +11,23 @@ use crate::world::World;
 fn refused(story: &Story) -> Outcome {
     let user = story.stage.user();
     let before = story.stage.references();
+    let runs = user.runs();
     let outcome = user.rollback(&[]).ends_with(3);
     outcome.has("/kind", "Refusal");
     assert_eq!(story.stage.references(), before, "nothing is pushed");
-    assert!(user.runs().is_empty(), "and no run is begun");
+    assert_eq!(user.runs(), runs, "and no run is begun");
     outcome
 }
 
-/// A paused Deployment takes no new template.
-pub(crate) fn a_paused_deployment_is_refused(world: &'static World) {
+/// A paused Deployment takes no new template; the rollback's own commit unpauses it.
+pub(crate) fn a_paused_deployment_is_unpaused_by_the_same_commit(world: &'static World) {
     let story = Stage::with_bad_release(world, "paused");
     story
         .stage
         .patch(Kind::Deployment, &json!({"spec": {"paused": true}}));
-    let outcome = refused(&story);
-    let blocker = outcome.blocker("paused");
-    let hint = blocker["hint"].as_str().unwrap_or("");
-    assert!(
-        hint.contains("kubectl rollout resume deployment/zai-proxy"),
-        "{}",
-        outcome.story()
-    );
+    let user = story.stage.user();
+    let rollback = user.rollback(&[]).ends_with(0);
+    rollback.has("/state", "succeeded").all_checks_hold();
 }
 
 /// A sync window that keeps auto-sync away; when it is gone, the same command works.

@@ -50,7 +50,7 @@ scenarios! {
         a_protected_branch_gets_a_side_branch
         a_remote_that_takes_nothing_gets_a_request;
     blocked:
-        a_paused_deployment_is_refused
+        a_paused_deployment_is_unpaused_by_the_same_commit
         a_denying_sync_window_is_refused;
     resuming:
         a_run_killed_after_its_push_goes_on;

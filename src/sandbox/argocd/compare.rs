@@ -239,6 +239,12 @@ fn equal(app: &Value, kind: &Kind, predicted: &Value, live: &Value) -> bool {
     }
     let mut predicted = predicted.clone();
     let mut live = live.clone();
+    // Argo CD compares Deployments as typed objects, in which `paused: false` is no field
+    // at all: a live `paused: true` beside it is no difference (seen on 3.2.11).
+    if kind.kind == "Deployment" && predicted["spec"]["paused"] == json!(false) {
+        unset(&mut predicted, &["spec", "paused"]);
+        unset(&mut live, &["spec", "paused"]);
+    }
     for path in ignored(app, kind, text(&live, "/metadata/name")) {
         erase(&mut predicted, &path);
         erase(&mut live, &path);
