@@ -53,5 +53,5 @@ scenarios! {
         a_paused_deployment_is_unpaused_by_the_same_commit
         a_denying_sync_window_is_refused;
     resuming:
-        a_run_killed_after_its_push_goes_on;
+        a_run_killed_around_its_push_goes_on;
 }

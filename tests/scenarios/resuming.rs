@@ -18,40 +18,30 @@ fn listed(user: Unship<'_>) -> Unship<'_> {
     user.with("UNSHIP_CRASH_LOG", &log)
 }
 
-/// Killed when the push had worked but nobody had written that down: no second commit.
-pub(crate) fn a_run_killed_after_its_push_goes_on(world: &'static World) {
+/// Around the commit, the push and the landing: between each effect and its record, and
+/// right after the record.
+const AROUND: [&str; 6] = [
+    "made commit",
+    "recorded committed",
+    "pushed",
+    "recorded pushed",
+    "waited land",
+    "waited rollout",
+];
+
+/// Killed around commit, push and landing: going on reaches the same end with one commit.
+pub(crate) fn a_run_killed_around_its_push_goes_on(world: &'static World) {
     let story = Stage::with_bad_release(world, "killed");
-    let Story { stage, bad, .. } = &story;
-    let user = listed(stage.user());
+    let mut user = listed(story.stage.user());
     let all = points(&user, |user| {
         user.rollback(&[]).ends_with(0);
     });
-    let pushed = all
-        .iter()
-        .position(|name| name == "pushed")
-        .expect("a point after the push");
-    let back = story.assert_rolled_back(&story.tip);
-    // The bad release comes back, by a release of it.
-    stage.team.catch_up();
-    let again = stage.ship(crate::stage::BAD);
-    stage.wait_crashing();
-    let user = user.with("UNSHIP_CRASH_AT", &(pushed + 1).to_string());
-    let killed = user.rollback(&["--to", crate::stage::GOOD]);
-    assert_eq!(killed.code, None, "killed: {}", killed.story());
-    let commits = stage.commits_since(&again);
-    assert_eq!(commits.len(), 1, "it had been pushed: {}", killed.story());
-    let user = user.without("UNSHIP_CRASH_AT");
-    let run = user.run(&["continue"]).ends_with(0);
-    run.has("/state", "succeeded")
-        .has("/commits/0/id", commits[0].as_str())
-        .all_checks_hold();
-    assert_eq!(
-        story.assert_rolled_back(&again),
-        commits[0],
-        "no second commit"
-    );
-    assert_ne!(commits[0], back);
-    assert_ne!(*bad, again);
+    story.assert_rolled_back(&story.tip);
+    for name in AROUND {
+        let point = all.iter().position(|own| own == name);
+        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}"));
+        user = killed_at(&story, user, point + 1);
+    }
     let over = user.run(&["continue"]);
     assert_eq!(
         over.code,
@@ -59,4 +49,24 @@ pub(crate) fn a_run_killed_after_its_push_goes_on(world: &'static World) {
         "no run is open any more: {}",
         over.story()
     );
+}
+
+fn killed_at<'s>(story: &'s Story, user: Unship<'s>, point: usize) -> Unship<'s> {
+    let stage = &story.stage;
+    // The bad release comes back, by a release of it.
+    stage.team.catch_up();
+    let again = stage.ship(crate::stage::BAD);
+    stage.wait_crashing();
+    let user = user.with("UNSHIP_CRASH_AT", &point.to_string());
+    let killed = user.rollback(&["--to", crate::stage::GOOD]);
+    assert_eq!(killed.code, None, "killed at {point}: {}", killed.story());
+    let user = user.without("UNSHIP_CRASH_AT");
+    user.run(&["continue"])
+        .ends_with(0)
+        .has("/state", "succeeded")
+        .all_checks_hold();
+    let commits = stage.commits_since(&again);
+    assert_eq!(commits.len(), 1, "one commit in all: {}", killed.story());
+    assert_eq!(story.assert_rolled_back(&again), commits[0]);
+    user
 }
