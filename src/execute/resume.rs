@@ -16,7 +16,7 @@ use crate::timeline::Timeline;
 /// Goes on with a stored run.
 ///
 /// # Errors
-/// As [`start`].
+/// As [`super::start`].
 pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<RunReport, Error> {
     let name = lock_name(&sight.observation, &stored.head.request.target);
     let lock = TargetLock::take(&setup.state, &name, &holder(&stored.head))?;

@@ -33,7 +33,7 @@ pub enum Edit<'a> {
         /// Its value.
         value: Value,
     },
-    /// As `add` of RFC 6902: a new item before the one at this place ([`Step::End`] appends), or a
+    /// As `add` of RFC 6902: a new item before the one at this place ([`super::Step::End`] appends), or a
     /// key, new or not.
     Insert {
         /// The new field.

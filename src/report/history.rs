@@ -83,29 +83,62 @@ impl HistoryReport {
         }
     }
 
-    /// The table for people.
+    /// The table for people. On a narrow terminal subject and reason stand below it.
     #[must_use]
     pub fn text(&self, style: Style) -> String {
-        let header = [
-            "", "live", "image", "commit", "subject", "argo", "rev", "served", "grade",
-        ];
-        let rows: Vec<Vec<String>> = self.entries.iter().map(|entry| row(entry, style)).collect();
         let mut text = format!("{}\n", self.target);
-        text.push_str(&table(&header, &rows, style.width));
-        for entry in &self.entries {
-            if !entry.folded.is_empty() {
+        let rows = self.entries.iter().map(|entry| row(entry, style));
+        if style.width >= WIDE {
+            let header = [
+                "", "live", "image", "commit", "argo", "rev", "served", "grade", "subject",
+                "reason",
+            ];
+            let rows: Vec<Vec<String>> = rows
+                .zip(&self.entries)
+                .map(|(mut row, entry)| {
+                    row.extend([subject(entry), one_line(&entry.reason, 80)]);
+                    row
+                })
+                .collect();
+            text.push_str(&table(&header, &rows, style.width));
+        } else {
+            let header = [
+                "", "live", "image", "commit", "argo", "rev", "served", "grade",
+            ];
+            text.push_str(&table(&header, &rows.collect::<Vec<_>>(), style.width));
+            for entry in &self.entries {
+                let release = crate::model::ImageRef::new(entry.image.clone()).release();
+                let reason = one_line(&entry.reason, 160);
                 text.push_str(&format!(
-                    "folded into {}: {}\n",
-                    entry.image,
-                    entry.folded.join("; ")
+                    "{release}: {}; {}: {reason}\n",
+                    subject(entry),
+                    entry.grade.as_str()
                 ));
             }
+        }
+        for entry in self.entries.iter().filter(|entry| !entry.folded.is_empty()) {
+            text.push_str(&format!(
+                "folded into {}: {}\n",
+                entry.image,
+                entry.folded.join("; ")
+            ));
         }
         for gap in &self.gaps {
             text.push_str(&format!("not seen: {}\n", one_line(&gap.to_string(), 300)));
         }
         text
     }
+}
+
+/// From this many columns on everything stands in one table.
+const WIDE: usize = 120;
+
+fn subject(entry: &HistoryEntryReport) -> String {
+    let Some(subject) = &entry.subject else {
+        return "not in Git".to_owned();
+    };
+    let author = entry.author.as_deref().unwrap_or_default();
+    one_line(&format!("{subject} ({author})"), 60)
 }
 
 fn report(entry: &Entry, now: Timestamp) -> HistoryEntryReport {
@@ -146,6 +179,12 @@ fn report(entry: &Entry, now: Timestamp) -> HistoryEntryReport {
 
 fn row(entry: &HistoryEntryReport, style: Style) -> Vec<String> {
     let dash = || "-".to_owned();
+    // A commit's time says when Git had it, not when it went live.
+    let about = if entry.live_from_source == "commit time" {
+        "~"
+    } else {
+        ""
+    };
     let mark = match (entry.live, entry.in_git) {
         (true, true) => "live, Git",
         (true, false) => "live",
@@ -154,21 +193,21 @@ fn row(entry: &HistoryEntryReport, style: Style) -> Vec<String> {
     };
     vec![
         mark.to_owned(),
-        entry.live_from.map_or_else(dash, |at| ago(at, style.now)),
+        entry
+            .live_from
+            .map_or_else(dash, |at| format!("{about}{}", ago(at, style.now))),
         crate::model::ImageRef::new(entry.image.clone()).release(),
         entry
             .commit
             .as_ref()
             .map_or_else(dash, |id| id.chars().take(7).collect()),
-        entry.subject.as_ref().map_or_else(dash, |subject| {
-            let author = entry.author.as_deref().unwrap_or_default();
-            one_line(&format!("{subject} ({author})"), 60)
-        }),
         entry.history_id.map_or_else(dash, |id| id.to_string()),
         entry
             .rollout_revision
             .map_or_else(dash, |number| number.to_string()),
-        entry.served_seconds.map_or_else(dash, duration_words),
-        format!("{}: {}", entry.grade.as_str(), one_line(&entry.reason, 80)),
+        entry.served_seconds.map_or_else(dash, |seconds| {
+            format!("{about}{}", duration_words(seconds))
+        }),
+        entry.grade.as_str().to_owned(),
     ]
 }
