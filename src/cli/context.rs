@@ -158,12 +158,26 @@ impl Context {
             file: source.file.clone(),
             branch: source.branch.clone(),
             directory: self.directory.clone(),
+            clones: self.clones(),
             cache: self.cache.clone(),
             with: Vec::new(),
             commit: None,
             depth: 50,
             git: true,
         }
+    }
+
+    /// The configured clones; `~/` is the home folder.
+    fn clones(&self) -> Vec<(String, PathBuf)> {
+        let place = |path: &str| match (path.strip_prefix("~/"), home()) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => self.absolute(Path::new(path)),
+        };
+        let configured = &self.config.repositories;
+        configured
+            .iter()
+            .map(|(url, path)| (url.clone(), place(path)))
+            .collect()
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {

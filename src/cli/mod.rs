@@ -65,6 +65,7 @@ enum Command {
     /// Print a completion script
     Completions(config_cmd::CompletionArgs),
     /// Print the manual page
+    #[command(after_help = "Example:\n  unship man | man -l -")]
     Man,
 }
 

@@ -52,6 +52,8 @@ pub struct Scope {
     pub branch: Option<String>,
     /// The working directory.
     pub directory: PathBuf,
+    /// Clones that the configuration names, each with its repository's URL.
+    pub clones: Vec<(String, PathBuf)>,
     /// Where clones are kept.
     pub cache: PathBuf,
     /// Objects to be restored along with the target.

@@ -258,6 +258,18 @@ async fn clone_of(
             "run it in a clone, or name one with --repo",
         )));
     };
+    let same = |named: &str| RemoteUrl::parse(named).is_ok_and(|named| named.same_repository(url));
+    if let Some((named, path)) = scope.clones.iter().find(|(named, _)| same(named)) {
+        // A clone that the configuration names is meant: that it cannot be used is an error.
+        let found = open(clients, path.clone(), Some(url)).await?;
+        return found.ok_or_else(|| {
+            Refused::Blocked(Blocker::new(
+                "other-repository",
+                format!("{} has no remote that is {url}", path.display()),
+                format!("correct the entry for {named} under `repositories` in the configuration"),
+            ))
+        });
+    }
     let repository = clients.git.clone_to_cache(url, &scope.cache).await?;
     open(clients, repository.git_dir().to_owned(), Some(url))
         .await?

@@ -374,3 +374,34 @@ fn a_state_that_git_never_had_comes_from_the_replica_set() {
     assert_eq!(prepared.files[0].after, manifest("1.0.9", ""));
     assert_eq!(prepared.plan.targets[0].to.commit, None);
 }
+
+#[test]
+fn an_accompanying_object_is_restored_when_it_is_named() {
+    let mut seen = world(&BAD);
+    let git = seen.git.as_mut().unwrap();
+    let old =
+        "kind: Service\nmetadata:\n  name: proxy\nspec:\n  ports:\n    - port: 80   # plain\n";
+    let new = old.replace("80", "8080");
+    git.companions = vec![crate::model::Companion {
+        kind: "Service".into(),
+        name: "proxy".into(),
+        path: "service.yml".into(),
+        text: Arc::from(new.as_str()),
+        at_states: vec![Some(Arc::from(new.as_str())), Some(Arc::from(old)), None],
+    }];
+    let with = Request {
+        with: vec![("service".into(), "proxy".into())],
+        ..request()
+    };
+    let prepared = planned(&seen, &with);
+    let file = prepared
+        .files
+        .iter()
+        .find(|file| file.path == "service.yml");
+    assert_eq!(file.unwrap().after, old);
+    let absent = Request {
+        to: To::Text("1.1.0".into()),
+        ..with
+    };
+    assert_eq!(refused(&seen, &absent), ["with-not-found"]);
+}
