@@ -74,3 +74,49 @@ fn a_state_folder_that_is_not_writable() {
         &[&folder.display().to_string(), "XDG_STATE_HOME"],
     );
 }
+
+/// The rollback with its journal on a disk of so many KiB, which ends with the process.
+fn on_a_small_disk(world: &World, kibibytes: u32) -> Command {
+    let inner = rollback(world);
+    let folder = world.engineer.home.join("small");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut command = clean("unshare", &world.engineer);
+    let script = format!(
+        "mount -t tmpfs -o size={kibibytes}k tmpfs \"$XDG_STATE_HOME\" && exec \"$0\" \"$@\""
+    );
+    command
+        .args(["-rm", "sh", "-c", &script])
+        .arg(inner.get_program());
+    command
+        .args(inner.get_args())
+        .current_dir(&world.engineer.clone);
+    for (name, value) in inner.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    command.env("XDG_STATE_HOME", &folder);
+    command
+}
+
+#[test]
+fn a_disk_that_fills_while_the_run_is_at_work() {
+    let mut stopped = 0;
+    for kibibytes in [8, 12, 16, 20] {
+        let world = world(&format!("filling{kibibytes}"));
+        let outcome = run(on_a_small_disk(&world, kibibytes));
+        if outcome.code == Some(0) {
+            continue;
+        }
+        stopped += 1;
+        outcome
+            .ended(1)
+            .said(&["journal", "No space left", "hint: "]);
+        let pushed = world.own_commits().len();
+        assert!(pushed <= 1, "at most one commit: {pushed}");
+        // With room again the same command reaches the goal with one commit in all.
+        run(rollback(&world)).ended(0);
+        assert_eq!(world.own_commits().len(), 1);
+    }
+    assert!(stopped > 0, "at least one of the disks was too small");
+}
