@@ -4,6 +4,7 @@
 mod again;
 mod argo;
 mod cluster;
+mod companions;
 mod overrides;
 mod search;
 mod source;

@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::companions::companions;
 use super::search::{Candidate, Files, Found, look_into, search};
 use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
 use super::{Clients, Error, Scope, overrides};
 use crate::git::{GitError, Remote, RemoteUrl, Repository, RepositoryPath};
 use crate::model::{
-    Application, ApplicationSource, Blocker, CommitId, Companion, Gap, GapReason, GitView,
-    Observation, mask_url,
+    Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, GitView, Observation,
+    mask_url,
 };
 
 /// A fetch that was begun before it was known which repository ships the target.
@@ -368,7 +369,7 @@ fn read(
         let state = state_at(&repository, &id, &walked)?;
         Some((id, state))
     });
-    let companions = companions(&repository, place, &files, scope, (&walked, seen))?;
+    let companions = companions(&repository, &place.tip, &files, scope, (&walked, seen))?;
     seen.git = Some(GitView {
         repository: mask_url(&place.remote.configured_url.without_credentials()),
         clone: place.repository.git_dir().display().to_string(),
@@ -560,52 +561,4 @@ fn reproduces(walked: &Walked, seen: &Observation) -> usize {
     }
     let sets = seen.cluster.replica_sets.iter().flatten();
     sets.filter(|set| explains(&set.template)).count().max(1)
-}
-
-fn companions(
-    repository: &Repository,
-    place: &Place,
-    files: &Files,
-    scope: &Scope,
-    (walked, seen): (&Walked, &Observation),
-) -> Result<Vec<Companion>, GitError> {
-    let mut found = Vec::new();
-    for (kind, name) in &scope.with {
-        for file in repository.files_under(&place.tip, files.folder(), true)? {
-            let yaml = [".yaml", ".yml"].iter().any(|end| file.path.ends_with(end));
-            if !yaml {
-                continue;
-            }
-            let bytes = repository.blob_bytes(&file.id)?;
-            let Ok(text) = String::from_utf8(bytes) else {
-                continue;
-            };
-            let manifest = crate::manifest::Manifest::parse_lenient(text.as_str());
-            let object = manifest.objects().into_iter().find(|o| {
-                o.kind.eq_ignore_ascii_case(kind)
-                    && o.name == *name
-                    && o.namespace
-                        .as_deref()
-                        .is_none_or(|own| own == seen.target.namespace)
-            });
-            let Some(object) = object else { continue };
-            let mut at_states = Vec::new();
-            for state in &walked.states {
-                let blob = repository.blob_at(&state.commit.id, &file.path)?;
-                at_states.push(
-                    blob.and_then(|b| String::from_utf8(b.bytes).ok())
-                        .map(Arc::from),
-                );
-            }
-            found.push(Companion {
-                kind: object.kind.clone(),
-                name: name.clone(),
-                path: file.path.clone(),
-                text: Arc::from(text),
-                at_states,
-            });
-            break;
-        }
-    }
-    Ok(found)
 }
