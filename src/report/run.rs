@@ -254,6 +254,7 @@ pub fn run_text(run: &RunReport) -> String {
         out.push_str(&format!("next: {}\n", one_line(next, 400)));
     }
     if let Some(command) = &run.roll_forward
+        && run.commits.iter().any(|commit| commit.pushed)
         && matches!(
             run.state,
             RunState::Succeeded | RunState::Inconclusive | RunState::Failed

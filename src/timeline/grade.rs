@@ -119,11 +119,12 @@ fn run_says(entry: &Entry, verified: &[String]) -> Option<(Grade, String)> {
 }
 
 fn time_says(entry: &Entry, observation: &Observation, deadline: i64) -> (Grade, String) {
+    let word = match observation.cluster.pods {
+        Some(_) => "it runs now, but no ready pod is seen",
+        None => "it runs now; its pods were not read",
+    };
     if entry.is_live && entry.live_to.is_none() {
-        return (
-            Grade::Unknown,
-            "it runs now, but no ready pod is seen".to_owned(),
-        );
+        return (Grade::Unknown, word.to_owned());
     }
     let served = entry.served_seconds(observation.at);
     match (served, entry.live_from_source) {
