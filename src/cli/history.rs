@@ -101,6 +101,7 @@ async fn list(context: &Context, args: &Args, ui: Ui) -> Result<ExitStatus, Fail
             argocd: Default::default(),
             git: None,
             signs_commits: None,
+            rights: Default::default(),
             source_blockers: Vec::new(),
             gaps,
         };

@@ -211,6 +211,8 @@ pub struct Application {
     pub destination: Destination,
     /// Auto-sync.
     pub auto_sync: AutoSync,
+    /// `spec.syncPolicy.automated` as it stands: what is put back after a suspension.
+    pub automated: Option<Value>,
     /// `spec.syncPolicy.syncOptions`.
     pub sync_options: Vec<String>,
     /// `spec.ignoreDifferences`.

@@ -298,6 +298,7 @@ impl Application {
                 namespace: text(&spec["destination"], "namespace"),
             },
             auto_sync: auto_sync(&spec["syncPolicy"]),
+            automated: present(&spec["syncPolicy"], "automated"),
             sync_options: texts(&spec["syncPolicy"]["syncOptions"]),
             ignore_differences: list(&spec["ignoreDifferences"])
                 .iter()

@@ -11,8 +11,10 @@ mod commit;
 mod condition;
 mod id;
 mod image;
+mod manager;
 mod object;
 mod observation;
+mod rights;
 mod safe;
 mod template;
 mod workload;
@@ -28,11 +30,13 @@ pub use commit::{Commit, Identity, Trailer};
 pub use condition::{Check, Verdict};
 pub use id::{CommitId, HistoryId, InvalidId, PlanId, RolloutRevision, RunId};
 pub use image::ImageRef;
+pub use manager::{Manager, ManagerTool, managers};
 pub use object::{ObjectRef, WorkloadKind, WorkloadRef};
 pub use observation::{
     ArgoView, ClusterView, Companion, DocumentIndex, Gap, GapReason, GitView, HistoryEnd,
     Observation, SideChange, TemplateState,
 };
+pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_text, mask_url, plain};
 pub use template::{Coverage, PodTemplate};
 pub use workload::{

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Application, Blocker, ClusterEvent, Commit, CommitId, Endpoint, Hpa, Pod, PodTemplate, Project,
-    ReplicaSet, TreeNode, Workload, WorkloadRef,
+    ReplicaSet, Rights, TreeNode, Workload, WorkloadRef,
 };
 
 /// Why a read gave nothing.
@@ -64,6 +64,8 @@ pub struct Observation {
     pub git: Option<GitView>,
     /// Whether the user's git signs commits.
     pub signs_commits: Option<bool>,
+    /// What the identity may do to the target and its Application.
+    pub rights: Rights,
     /// Why no document could be taken as the target's source.
     pub source_blockers: Vec<Blocker>,
     /// What could not be read.

@@ -126,6 +126,7 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         argocd: argo.view,
         git: None,
         signs_commits: None,
+        rights: Default::default(),
         source_blockers: unreadable_choice(scope, &gaps).into_iter().collect(),
         gaps,
     };

@@ -135,6 +135,7 @@ fn blank(observation: &Observation) -> Observation {
         argocd: Default::default(),
         git: None,
         signs_commits: None,
+        rights: Default::default(),
         source_blockers: Vec::new(),
         gaps: Vec::new(),
     }

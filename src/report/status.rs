@@ -142,6 +142,7 @@ impl TargetStatus {
             argocd: ArgoView::default(),
             git: None,
             signs_commits: None,
+            rights: Default::default(),
             source_blockers: Vec::new(),
             gaps,
         };

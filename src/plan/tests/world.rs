@@ -135,6 +135,7 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
             side_changes: vec![],
         }),
         signs_commits: Some(false),
+        rights: Default::default(),
         source_blockers: vec![],
         gaps: vec![],
     }
