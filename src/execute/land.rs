@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::run::Run;
 use super::{Event, Pace};
 use crate::git::RepositoryPath;
-use crate::model::{Application, CommitId, PodTemplate, Verdict, Workload};
+use crate::model::{Application, CommitId, Desired, Verdict, Workload};
 use crate::verify::{Landing, Relation, judge_landing};
 
 /// How a wait ended.
@@ -27,10 +27,8 @@ pub(super) enum Waited {
 pub(super) struct Aim {
     /// The run's own commit, when it made one.
     pub commit: Option<CommitId>,
-    /// The template that should be live.
-    pub template: PodTemplate,
-    /// The template that Git had before.
-    pub before: PodTemplate,
+    /// What should be live.
+    pub desired: Desired,
 }
 
 /// Relations of compared commits to ours: each commit is looked up once.
@@ -76,7 +74,7 @@ pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Wai
                 relation,
                 &run.target().object(),
                 workload.as_ref(),
-                (&aim.template, &aim.before),
+                &aim.desired,
             )
         };
         match landing.verdict {
@@ -161,8 +159,8 @@ async fn relation(
         }
         let blob = repository.blob_at(&compared, &file).ok()??;
         let text = String::from_utf8_lossy(&blob.bytes);
-        let (template, _) = crate::observe::template_of(&text, &target)?;
-        Some(match (template == aim.template, &aim.commit) {
+        let found = crate::observe::fields_of(&text, &target)?;
+        Some(match (aim.desired.is_in(&found), &aim.commit) {
             (true, _) => Relation::HasContent,
             (false, Some(_)) => Relation::Superseded,
             (false, None) => Relation::Older,

@@ -7,7 +7,7 @@ use super::land::Aim;
 use super::run::{End, Run, holder, lock_name};
 use super::{Error, Setup};
 use crate::git::GitError;
-use crate::model::CommitId;
+use crate::model::{CommitId, Desired};
 use crate::observe::Sight;
 use crate::plan::{Decision, Prepared, build};
 use crate::report::{RunReport, RunState};
@@ -140,7 +140,7 @@ async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
         return Ok(None);
     };
     let (path, tip, file) = (path.clone(), git.tip.clone(), git.file.clone());
-    let now = git.states.first().map(|state| state.template.clone());
+    let now = crate::observe::fields_of(&git.text, &sight.observation.target);
     let (run, target) = (head.run_id.0.clone(), head.request.target.clone());
     tokio::task::spawn_blocking(move || {
         let repository = path.open()?;
@@ -148,25 +148,23 @@ async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
         else {
             return Ok(None);
         };
-        let template_at = |id: &CommitId| -> Result<_, GitError> {
+        let fields_at = |id: &CommitId| -> Result<_, GitError> {
             let blob = repository.blob_at(id, &file)?;
             let text = blob.map(|blob| String::from_utf8_lossy(&blob.bytes).into_owned());
-            Ok(text
-                .and_then(|text| crate::observe::template_of(&text, &target))
-                .map(|(t, _)| t))
+            Ok(text.and_then(|text| crate::observe::fields_of(&text, &target)))
         };
-        let Some(template) = template_at(&commit.id)? else {
+        let Some(own) = fields_at(&commit.id)? else {
             return Ok(None);
         };
-        let before = match commit.parents.first() {
-            Some(parent) => template_at(parent)?.unwrap_or_else(|| template.clone()),
-            None => template.clone(),
+        let parent = match commit.parents.first() {
+            Some(parent) => fields_at(parent)?,
+            None => None,
         };
-        let still = now.as_ref() == Some(&template);
+        let desired = Desired::between(parent.as_ref(), &own);
+        let still = now.is_some_and(|now| desired.is_in(&now));
         let aim = Aim {
             commit: Some(commit.id.clone()),
-            template,
-            before,
+            desired,
         };
         Ok(Some(Own {
             commit: commit.id,
@@ -183,7 +181,7 @@ type Resumed = (Option<Prepared>, Option<Aim>, Option<End>);
 
 fn pushed_already(stored: &StoredRun, own: Own) -> Resumed {
     let mut prepared = Prepared::of_plan(stored.plan.clone());
-    prepared.template = own.aim.template.clone();
+    prepared.desired = own.aim.desired.clone();
     if own.still {
         return (Some(prepared), Some(own.aim), None);
     }

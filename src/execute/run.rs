@@ -114,18 +114,9 @@ pub(super) fn holder(head: &Head) -> String {
 impl Run {
     /// What landing is judged against when nothing was pushed yet.
     pub(super) fn aim_of_plan(&self) -> Aim {
-        let before = self
-            .sight
-            .observation
-            .git
-            .as_ref()
-            .and_then(|git| git.states.first());
-        let template = self.prepared.template.clone();
-        let before = before.map_or_else(|| template.clone(), |state| state.template.clone());
         Aim {
             commit: None,
-            template,
-            before,
+            desired: self.prepared.desired.clone(),
         }
     }
 
@@ -429,9 +420,9 @@ impl Run {
         });
         let mut checks = goal(
             &sight.observation,
-            (&aim.template, &aim.before),
+            &aim.desired,
             &self.head.baseline,
-            &landing,
+            Some(&landing),
         );
         if let Some(git) = &self.sight.observation.git {
             let has = match &tip {
@@ -447,11 +438,11 @@ impl Run {
     async fn has_content(&self, tip: &CommitId, aim: &Aim) -> Option<bool> {
         let path = self.sight.repository.clone()?;
         let (tip, file) = (tip.clone(), self.file().to_owned());
-        let (target, wanted) = (self.target().clone(), aim.template.clone());
+        let (target, wanted) = (self.target().clone(), aim.desired.clone());
         tokio::task::spawn_blocking(move || {
             let blob = path.open().ok()?.blob_at(&tip, &file).ok()??;
             let text = String::from_utf8_lossy(&blob.bytes).into_owned();
-            Some(crate::observe::template_of(&text, &target).is_some_and(|(t, _)| t == wanted))
+            Some(crate::observe::fields_of(&text, &target).is_some_and(|own| wanted.is_in(&own)))
         })
         .await
         .ok()

@@ -47,3 +47,4 @@ pub use merge_key::merge_key;
 pub use objects::{Address, Object};
 pub use patch::{PatchError, parse_patch, parse_set};
 pub use path::{Path, PathError, Step};
+pub use render::to_yaml;

@@ -228,3 +228,21 @@ pub(super) fn style(tree: &Tree, id: NodeId) -> Option<Style> {
         _ => None,
     }
 }
+
+/// A value as the text of one YAML document, in block style.
+#[must_use]
+pub fn to_yaml(value: &Value) -> String {
+    let layout = Layout {
+        step: 2,
+        dash: 0,
+        newline: "\n",
+        careful: false,
+    };
+    let mut lines = if is_full_collection(value) {
+        collection(value, 0, layout)
+    } else {
+        vec![flow(value, None)]
+    };
+    lines.push(String::new());
+    lines.join("\n")
+}

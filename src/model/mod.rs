@@ -9,6 +9,7 @@ mod application_json;
 mod blocker;
 mod commit;
 mod condition;
+mod desired;
 mod id;
 mod image;
 mod manager;
@@ -28,6 +29,7 @@ pub use application::{
 pub use blocker::Blocker;
 pub use commit::{Commit, Identity, Trailer};
 pub use condition::{Check, Verdict};
+pub use desired::{Desired, DocumentFields};
 pub use id::{CommitId, HistoryId, InvalidId, PlanId, RolloutRevision, RunId};
 pub use image::ImageRef;
 pub use manager::{Manager, ManagerTool, managers};

@@ -81,6 +81,16 @@ impl PodTemplate {
         self.images().into_iter().next().map(|(_, image)| image)
     }
 
+    /// kubectl's mark of the last restart.
+    #[must_use]
+    pub fn restarted_at(&self) -> Option<&str> {
+        self.0
+            .get("metadata")?
+            .get("annotations")?
+            .get(RESTARTED_AT)?
+            .as_str()
+    }
+
     /// The same template without what a mere restart leaves in it: kubectl's
     /// `restartedAt` and Reloader's annotation and `STAKATER_` variables.
     #[must_use]

@@ -11,7 +11,7 @@ mod source;
 mod states;
 
 pub use again::on_new_tip;
-pub use states::template_of;
+pub use states::fields_of;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::git::{BlobId, GitError, Repository};
 use crate::manifest::{Manifest, Path};
 use crate::model::{
-    Application, Commit, CommitId, HistoryEnd, PodTemplate, ReplicaSet, SideChange, TemplateState,
-    WorkloadRef,
+    Application, Commit, CommitId, DocumentFields, HistoryEnd, PodTemplate, ReplicaSet, SideChange,
+    TemplateState, WorkloadRef,
 };
 
 /// What a walk found.
@@ -30,9 +30,9 @@ pub(super) struct Wanted<'w> {
     pub may_stop: bool,
 }
 
-/// The pod template and replicas of one object in a file's text, as Kubernetes reads them.
+/// The fields of one object in a file's text, as Kubernetes reads them.
 #[must_use]
-pub fn template_of(text: &str, target: &WorkloadRef) -> Option<(PodTemplate, Option<i64>)> {
+pub fn fields_of(text: &str, target: &WorkloadRef) -> Option<DocumentFields> {
     let manifest = Manifest::parse_lenient(text);
     let object = manifest
         .find(target.kind.as_str(), &target.name, None)
@@ -45,8 +45,11 @@ pub fn template_of(text: &str, target: &WorkloadRef) -> Option<(PodTemplate, Opt
     let value =
         |keys: &[&str]| manifest.value(&object.address, &Path::of_keys(keys.iter().copied()));
     let template = value(&["spec", "template"])?;
-    let replicas = value(&["spec", "replicas"]).and_then(|v| v.as_i64());
-    Some((PodTemplate::new(template), replicas))
+    Some(DocumentFields {
+        template: PodTemplate::new(template),
+        replicas: value(&["spec", "replicas"]).and_then(|v| v.as_i64()),
+        paused: value(&["spec", "paused"]).and_then(|v| v.as_bool()),
+    })
 }
 
 /// Walks the file's history from a tip.
@@ -75,7 +78,10 @@ pub(super) fn walk(
             }
         };
         let text = String::from_utf8_lossy(&bytes);
-        let Some((template, replicas)) = template_of(&text, target) else {
+        let Some(DocumentFields {
+            template, replicas, ..
+        }) = fields_of(&text, target)
+        else {
             // Before this the object was not in the file, or the file was not readable.
             return ControlFlow::Break(());
         };

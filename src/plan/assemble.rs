@@ -4,64 +4,141 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::build::EditedFile;
-use super::document::{Document, TEMPLATE};
+use super::ladder::{ladder, rungs};
+use super::live::LIVE;
+use super::steps::Course;
 use super::{
-    API_VERSION, Action, Goal, Plan, PlannedCommit, PlannedFile, Request, Rung, Step, Target,
-    message,
+    API_VERSION, Plan, PlannedCommit, PlannedFile, Request, Route, Target, message, steps,
 };
 use crate::manifest::{DiffOptions, unified_diff};
-use crate::model::{GitView, Observation};
+use crate::model::{Allowed, GitView, Observation, Right};
 
-/// The worst time until Argo CD sees a pushed commit by itself: 120 s between
-/// reconciliations, up to 60 s of jitter, and 180 s for which the repo-server may
-/// keep a branch's tip (Argo CD 3.0 and later).
-const WORST_POLL_SECONDS: i64 = 360;
-
-/// Seconds given to a rollout beyond its own progress deadline.
-const ROLLOUT_GRACE_SECONDS: i64 = 60;
+/// What a plan is assembled from besides the look and the request.
+pub(super) struct Parts<'p> {
+    /// The chosen route.
+    pub route: Route,
+    /// The files of the commit.
+    pub files: &'p [EditedFile],
+    /// Where they are, when there is a commit.
+    pub git: Option<&'p GitView>,
+    /// What should be known before saying yes.
+    pub warnings: Vec<String>,
+    /// The text that the change starts from: its hash tells whether the effect is the same.
+    pub before: String,
+    /// What the steps depend on.
+    pub course: Course,
+    /// The live object before and after.
+    pub patch: Option<(String, String)>,
+    /// What Git still has to be told.
+    pub debts: Vec<String>,
+}
 
 pub(super) fn assemble(
     observation: &Observation,
-    git: &GitView,
     request: &Request,
     target: Target,
-    (files, warnings, document): (&[EditedFile], Vec<String>, &Document),
+    parts: Parts<'_>,
 ) -> Plan {
-    let before = document.source(TEMPLATE).unwrap_or_default();
+    let route = parts.route;
     let effect = json!({
-        "target": request.target, "file": git.file, "branch": git.branch,
-        "before": digest(&before), "to": target.to.commit, "image": target.to.image,
-        "only": request.only, "with": request.with, "fields": target.fields, "route": "git",
+        "target": request.target, "intent": request.intent, "file": target.file,
+        "branch": parts.git.map(|git| &git.branch), "before": digest(&parts.before),
+        "to": target.to.commit, "image": target.to.image, "replicaSet": target.replica_set,
+        "only": request.only, "with": request.with, "fields": target.fields, "route": route.word(),
     });
-    let commits = if files.is_empty() {
-        Vec::new()
-    } else {
-        vec![PlannedCommit {
+    let commits = match parts.git {
+        Some(git) if !parts.files.is_empty() => vec![PlannedCommit {
             repository: git.repository.clone(),
             branch: git.branch.clone(),
             parent: git.tip.as_str().to_owned(),
             message: message::body(&target, request),
-            files: files.iter().map(planned_file).collect(),
-        }]
+            files: parts.files.iter().map(planned_file).collect(),
+        }],
+        _ => Vec::new(),
     };
+    let agrees = parts.course.patch && !parts.course.suspend;
     let mut plan = Plan {
         api_version: API_VERSION.to_owned(),
         kind: "Plan".to_owned(),
         plan_id: String::new(),
         effect_id: digest(&effect.to_string()).chars().take(12).collect(),
-        steps: steps(observation, request, !files.is_empty()),
-        goal: goal(&target),
+        intent: request.intent.word().to_owned(),
+        steps: steps::steps(observation, request, parts.course),
+        goal: goal(&target, parts.course),
+        writes: writes(observation, parts.course),
         targets: vec![target],
-        route: "git".to_owned(),
-        rungs: rungs(),
+        route: route.word().to_owned(),
+        rungs: rungs(&ladder(observation, request, agrees), route),
         commits,
-        warnings,
+        patch: parts
+            .patch
+            .map(|(before, after)| live_diff(&before, &after)),
+        debts: parts.debts,
+        warnings: parts.warnings,
         approvals: request.approval.iter().cloned().collect(),
         request: request.clone(),
         exit_code: 0,
     };
     plan.plan_id = plan_id(&plan);
     plan
+}
+
+/// Every write that the steps may send.
+fn writes(observation: &Observation, course: Course) -> Vec<String> {
+    let target = &observation.target;
+    let place = format!("{}/{}", target.namespace, target.name);
+    let resource = target.kind.resource();
+    let mut found = Vec::new();
+    if course.patch {
+        found.push(format!("patch {resource}.apps {place}"));
+    }
+    if course.scale || course.bounce {
+        found.push(match scale_right(observation) {
+            Right::PatchScale => format!("patch {resource}.apps/scale {place}"),
+            _ => format!("patch {resource}.apps {place}"),
+        });
+    }
+    let Some(app) = &observation.argocd.application else {
+        return found;
+    };
+    let argocd = |verb: &str| format!("argocd {verb} {}/{}", app.project, app.name);
+    if course.suspend {
+        found.push(match observation.rights.allowed(Right::PatchApplication) {
+            Allowed::Allowed => {
+                format!(
+                    "patch applications.argoproj.io {}/{}",
+                    app.namespace, app.name
+                )
+            }
+            Allowed::Denied | Allowed::Unknown => argocd("patch"),
+        });
+    }
+    for (wanted, verb) in [
+        (course.terminate, "terminate"),
+        (course.sync, "sync"),
+        (course.argo, "rollback"),
+    ] {
+        if wanted {
+            found.push(argocd(verb));
+        }
+    }
+    found
+}
+
+/// The right with which replicas are set: the narrow one where it is there.
+pub(super) fn scale_right(observation: &Observation) -> Right {
+    match observation.rights.allowed(Right::PatchScale) {
+        Allowed::Allowed => Right::PatchScale,
+        Allowed::Denied | Allowed::Unknown => Right::PatchWorkload,
+    }
+}
+
+fn live_diff(before: &str, after: &str) -> String {
+    let options = DiffOptions {
+        mask_env_values: true,
+        ..DiffOptions::default()
+    };
+    unified_diff(LIVE, before, after, options)
 }
 
 /// The hash of a plan's JSON without the id itself and without the exit code of the
@@ -93,102 +170,23 @@ fn planned_file(file: &EditedFile) -> PlannedFile {
     }
 }
 
-fn rungs() -> Vec<Rung> {
-    vec![
-        Rung {
-            route: "git".to_owned(),
-            verdict: "chosen".to_owned(),
-            reason: "a commit on the branch that Argo CD follows".to_owned(),
-        },
-        Rung {
-            route: "request".to_owned(),
-            verdict: "possible".to_owned(),
-            reason: "where the push is refused: the commit on a branch of its own and a complete request to a human".to_owned(),
-        },
-    ]
-}
-
-fn goal(target: &Target) -> Vec<String> {
-    vec![
-        format!("the live pod template has {}", target.to.image),
-        "Argo CD's own entry for it is Synced".to_owned(),
-        "the rollout is complete and all pods are ready".to_owned(),
-        "the Services that selected it have ready endpoints".to_owned(),
-        "nothing else in the object changed".to_owned(),
-        "the branch still has this content".to_owned(),
-    ]
-}
-
-fn steps(observation: &Observation, request: &Request, changes_git: bool) -> Vec<Step> {
-    let progress = observation
-        .cluster
-        .workload
-        .as_ref()
-        .map_or(600, |w| w.progress_deadline_seconds);
-    let limit = |own: i64| request.timeout_seconds.unwrap_or(own);
-    let step = |action: Action, requires: &str, ensures: &str, deadline: i64| Step {
-        id: action.id().to_owned(),
-        action,
-        requires: requires.to_owned(),
-        ensures: ensures.to_owned(),
-        deadline_seconds: deadline,
-    };
-    let mut steps = Vec::new();
-    if changes_git {
-        if request.goal == Goal::Edited {
-            return vec![step(
-                Action::Edit,
-                "the file in the work tree is as it is at the tip",
-                "the file has the target content",
-                10,
-            )];
-        }
-        if request.goal >= Goal::Pushed {
-            steps.push(step(
-                Action::Capture,
-                "",
-                "logs, events and objects are saved",
-                5,
-            ));
-        }
-        steps.push(step(
-            Action::Commit,
-            "the document at the tip is as planned",
-            "a commit with the target content exists",
-            10,
-        ));
-        if request.goal >= Goal::Pushed {
-            steps.push(step(
-                Action::Push,
-                "the tip is the commit's parent",
-                "the branch contains this run's commit",
-                limit(120),
-            ));
-        }
+fn goal(target: &Target, course: Course) -> Vec<String> {
+    let mut goal = vec![format!("the live pod template has {}", target.to.image)];
+    if let Some((_, replicas)) = target.replicas {
+        goal.push(format!("{replicas} replicas are set"));
     }
-    if request.goal >= Goal::Landed {
-        steps.push(step(
-            Action::Land,
-            "the branch has the target content",
-            "the live template has the target content",
-            limit(WORST_POLL_SECONDS),
-        ));
+    if course.land {
+        goal.push("Argo CD's own entry for it is Synced".to_owned());
     }
-    if request.goal >= Goal::Verified {
-        steps.push(step(
-            Action::Rollout,
-            "the live template has the target content",
-            "the rollout is complete",
-            limit(progress + ROLLOUT_GRACE_SECONDS),
-        ));
-        steps.push(step(
-            Action::Verify,
-            "the rollout is complete",
-            "every check of the goal holds",
-            30,
-        ));
+    if course.rollout {
+        goal.push("the rollout is complete and all pods are ready".to_owned());
+        goal.push("the Services that selected it have ready endpoints".to_owned());
     }
-    steps
+    goal.push("nothing else in the object changed".to_owned());
+    if course.changes_git || course.settle || course.land {
+        goal.push("the branch still has this content".to_owned());
+    }
+    goal
 }
 
 /// SHA-256 in hex.

@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 
-use super::{Blocker, windows};
+use super::{Blocker, Goal, Intent, Request, windows};
 use crate::model::{
-    Application, IgnoreDifference, Observation, OperationPhase, OperationState, Workload,
+    Allowed, Application, IgnoreDifference, Observation, OperationPhase, OperationState, Right,
+    Workload,
 };
 
 /// An operation that runs longer than this is taken to wait for something.
@@ -18,18 +19,28 @@ pub(super) struct Landing {
     pub blockers: Vec<Blocker>,
     /// What may.
     pub warnings: Vec<String>,
+    /// An operation that is in the way is to be terminated.
+    pub terminate: bool,
+    /// Auto-sync is off and this identity may sync: the object is synced after the push.
+    pub sync: bool,
 }
 
 /// Predicts whether a commit on the branch will go live.
-pub(super) fn landing(observation: &Observation, changes_git: bool) -> Landing {
+pub(super) fn landing(observation: &Observation, request: &Request, changes_git: bool) -> Landing {
     let mut found = Landing::default();
     let workload = observation.cluster.workload.as_ref();
-    match workload.filter(|w| w.paused) {
-        Some(workload) if changes_git => found.warnings.push(format!(
+    let asked = matches!(request.intent, Intent::Pause | Intent::Resume);
+    match workload.filter(|w| w.paused && !asked) {
+        Some(workload) if changes_git && request.intent == Intent::Rollback => found.warnings.push(format!(
             "{} is paused; the same commit sets spec.paused: false, so that its rollout goes on",
             workload.reference.short()
         )),
-        Some(workload) if !workload.rollout_complete() => found.blockers.push(paused(workload)),
+        Some(workload)
+            if !workload.rollout_complete()
+                || !matches!(request.intent, Intent::Rollback | Intent::Scale { .. }) =>
+        {
+            found.blockers.push(paused(workload));
+        }
         Some(_) | None => {}
     }
     if let Some(Workload {
@@ -45,7 +56,7 @@ pub(super) fn landing(observation: &Observation, changes_git: bool) -> Landing {
     }
     match &observation.argocd.application {
         Some(application) => {
-            application_blockers(application, observation, changes_git, &mut found);
+            application_blockers(application, (observation, request), changes_git, &mut found);
         }
         None => found.warnings.push(no_application(observation)),
     }
@@ -79,7 +90,7 @@ fn paused(workload: &Workload) -> Blocker {
 
 fn application_blockers(
     app: &Application,
-    observation: &Observation,
+    (observation, request): (&Observation, &Request),
     changes_git: bool,
     found: &mut Landing,
 ) {
@@ -104,7 +115,13 @@ fn application_blockers(
             format!("find out who deletes Application {name} and why"),
         ));
     }
-    if !app.auto_sync.enabled {
+    let may_sync = observation.rights.allowed(Right::ArgocdSync) == Allowed::Allowed;
+    if !app.auto_sync.enabled && may_sync && request.goal >= Goal::Landed {
+        found.sync = true;
+        found.warnings.push(format!(
+            "auto-sync of Application {name} is off: a sync of this object alone is asked for after the push"
+        ));
+    } else if !app.auto_sync.enabled {
         found.blockers.push(Blocker::new(
             "auto-sync-off",
             format!("auto-sync of Application {name} is off: a push is not applied by itself"),
@@ -114,7 +131,13 @@ fn application_blockers(
     if let Some(blocker) = pinned(app, observation.argocd.source) {
         found.blockers.push(blocker);
     }
-    if let Some(blocker) = running_operation(app, observation.at) {
+    let running = running_operation(app, observation.at);
+    if running.is_some() && request.allow.terminate_operation && may_sync {
+        found.terminate = true;
+        found.warnings.push(format!(
+            "the running sync of Application {name} is terminated after the push"
+        ));
+    } else if let Some(blocker) = running {
         found.blockers.push(blocker);
     } else if app.operation_in_progress() {
         found.warnings.push(format!(
@@ -124,7 +147,9 @@ fn application_blockers(
     if !changes_git && let Some(blocker) = failed_sync(app) {
         found.blockers.push(blocker);
     }
-    ignored(app, observation, found);
+    if !matches!(request.intent, Intent::Scale { .. }) {
+        ignored(app, observation, found);
+    }
     windows_and_keys(app, observation, found);
     if app
         .annotations
@@ -197,7 +222,7 @@ fn running_operation(app: &Application, now: Timestamp) -> Option<Blocker> {
             state.message
         ),
         format!(
-            "an identity with Argo's `sync` right can run `argocd app terminate-op {}`",
+            "an identity with Argo's `sync` right can run `argocd app terminate-op {}`, or this command with --terminate-operation",
             app.name
         ),
     ))

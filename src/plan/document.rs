@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::later::is_tag_text;
 use super::{Blocker, Only};
 use crate::manifest::{Address, Edit, Manifest, Path};
-use crate::model::{PodTemplate, WorkloadRef};
+use crate::model::{DocumentFields, PodTemplate, WorkloadRef};
 use crate::timeline::Entry;
 
 /// The path of a workload's pod template.
@@ -111,7 +111,27 @@ impl Document {
         position.map_or(0, |position| position.line)
     }
 
-    fn apply(&self, file: &str, edits: &[Edit<'_>]) -> Result<String, Blocker> {
+    /// The value at a path that was read already.
+    pub(super) fn at(&self, path: &Path) -> Option<Value> {
+        self.manifest.value(&self.address, path)
+    }
+
+    /// The whole text.
+    pub(super) fn text(&self) -> &str {
+        self.manifest.text()
+    }
+
+    /// The fields that plans are about.
+    pub(super) fn fields(&self) -> Option<DocumentFields> {
+        Some(DocumentFields {
+            template: self.template()?,
+            replicas: self.value("spec.replicas").and_then(|v| v.as_i64()),
+            paused: self.value("spec.paused").and_then(|v| v.as_bool()),
+        })
+    }
+
+    /// The text after these edits, all of them or none.
+    pub(super) fn apply(&self, file: &str, edits: &[Edit<'_>]) -> Result<String, Blocker> {
         self.manifest
             .edit(&self.address, edits)
             .map(|edited| edited.text)
@@ -181,7 +201,8 @@ impl Document {
     }
 }
 
-fn set(path: &str, value: Value) -> Result<Edit<'static>, Blocker> {
+/// Makes a field this value.
+pub(super) fn set(path: &str, value: Value) -> Result<Edit<'static>, Blocker> {
     let path = path.parse::<Path>().map_err(|error| {
         Blocker::new(
             "edit-refused",
@@ -193,7 +214,14 @@ fn set(path: &str, value: Value) -> Result<Edit<'static>, Blocker> {
 }
 
 /// A place in a pod template: its path form, and how to find it in another template.
-struct TagPlace(String, Place);
+pub(super) struct TagPlace(String, Place);
+
+impl TagPlace {
+    /// The path, from the pod template.
+    pub(super) fn path(&self) -> &str {
+        &self.0
+    }
+}
 
 enum Place {
     Label(String),
@@ -201,7 +229,7 @@ enum Place {
 }
 
 /// Labels and literal variables whose value spells one of the tags.
-fn tag_places(template: &PodTemplate, tags: &[String]) -> Vec<TagPlace> {
+pub(super) fn tag_places(template: &PodTemplate, tags: &[String]) -> Vec<TagPlace> {
     let mut found = Vec::new();
     let spells = |value: &Value| tags.iter().any(|tag| is_tag_text(value, tag));
     let labels = template

@@ -4,16 +4,24 @@
 //! Pure: observation, timeline and request in, plan or refusal out. Nothing is
 //! left to choose at execution.
 
+mod adopt;
+mod argo;
 mod assemble;
 mod blockers;
 mod build;
 pub mod cron;
+mod direct;
 mod document;
+mod git_route;
+mod intent;
+mod ladder;
 mod later;
+mod live;
 mod message;
 mod provenance;
 mod request;
 mod restore;
+mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -24,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{Decision, Prepared, build};
 pub use message::{Trailers, commit_message};
-pub use request::{Goal, Only, Request, To, parse_to};
+pub use request::{Allow, Goal, Intent, Only, Request, Route, To, Variable, parse_to};
 pub use target::bad_release;
 
 pub use crate::model::Blocker;
@@ -107,6 +115,13 @@ pub struct Target {
     pub line: usize,
     /// The Application, if Argo CD manages the target.
     pub application: Option<String>,
+    /// The ReplicaSet or ControllerRevision whose template is put back, on the direct
+    /// route.
+    pub replica_set: Option<String>,
+    /// The entry of Argo CD's history that is synced again, on Argo CD's route.
+    pub history_id: Option<i64>,
+    /// Replicas before and after, where they change.
+    pub replicas: Option<(i64, i64)>,
 }
 
 /// One way of acting, and whether it can be gone.
@@ -169,6 +184,26 @@ pub enum Action {
     Rollout,
     /// Judge the goal on a fresh observation.
     Verify,
+    /// End an operation of Argo CD that is in the way.
+    Terminate,
+    /// Have Argo CD sync this object.
+    Sync,
+    /// Have Argo CD sync an earlier entry of its history.
+    Rollback,
+    /// Suspend automated sync.
+    Suspend,
+    /// Give automated sync back.
+    GiveBack,
+    /// Patch the live object.
+    Patch,
+    /// Set the number of replicas.
+    Scale,
+    /// Scale to zero.
+    ScaleDown,
+    /// Scale to the number before.
+    ScaleUp,
+    /// Make Git agree with what runs.
+    Settle,
 }
 
 impl Action {
@@ -183,6 +218,16 @@ impl Action {
             Self::Land => "land",
             Self::Rollout => "rollout",
             Self::Verify => "verify",
+            Self::Terminate => "terminate",
+            Self::Sync => "sync",
+            Self::Rollback => "rollback",
+            Self::Suspend => "suspend",
+            Self::GiveBack => "giveBack",
+            Self::Patch => "patch",
+            Self::Scale => "scale",
+            Self::ScaleDown => "scaleDown",
+            Self::ScaleUp => "scaleUp",
+            Self::Settle => "settle",
         }
     }
 }
@@ -217,12 +262,21 @@ pub struct Plan {
     pub effect_id: String,
     /// The workloads.
     pub targets: Vec<Target>,
+    /// What is done: `rollback`, `scale`, `set image`, ...
+    pub intent: String,
     /// The chosen route.
     pub route: String,
     /// All routes with their verdicts.
     pub rungs: Vec<Rung>,
     /// The commits; empty when Git already has the target state.
     pub commits: Vec<PlannedCommit>,
+    /// The patch of the live object as a unified diff; environment values are masked.
+    pub patch: Option<String>,
+    /// Every write to the cluster and to Argo CD that the steps may send, each as verb,
+    /// resource and place: `patch deployments.apps mcp/zai-proxy`.
+    pub writes: Vec<String>,
+    /// What Git still has to be told after the cluster was changed.
+    pub debts: Vec<String>,
     /// The steps.
     pub steps: Vec<Step>,
     /// What should be known before saying yes.

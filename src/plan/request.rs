@@ -23,6 +23,148 @@ pub enum To {
     History(HistoryId),
     /// What was live at a time.
     Time(Timestamp),
+    /// The template of a ReplicaSet or ControllerRevision, by its name.
+    ReplicaSet(String),
+}
+
+/// What is to be done to the target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Intent {
+    /// Put an earlier release back.
+    #[default]
+    Rollback,
+    /// Set the number of replicas.
+    Scale {
+        /// How many.
+        replicas: i64,
+    },
+    /// Set images by container name, with the labels and variables that name the tag.
+    SetImage {
+        /// Container and image.
+        images: Vec<(String, String)>,
+    },
+    /// Set literal environment variables.
+    SetEnv {
+        /// The container; where it is `None` the workload must have one only, or one
+        /// that has the variable.
+        container: Option<String>,
+        /// The variables.
+        variables: Vec<Variable>,
+    },
+    /// Replace the pods by new ones of the same template.
+    Restart {
+        /// kubectl's mark: when it was asked for.
+        at: Timestamp,
+    },
+    /// Stop the rollout of new templates.
+    Pause,
+    /// Let rollouts go on.
+    Resume,
+    /// To no replicas and back to the number before: an outage on purpose.
+    Bounce,
+    /// Make Git say what the cluster runs.
+    Adopt,
+}
+
+impl Intent {
+    /// The word in JSON and for people: `rollback`, `scale`, `set image`, ...
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Rollback => "rollback",
+            Self::Scale { .. } => "scale",
+            Self::SetImage { .. } => "set image",
+            Self::SetEnv { .. } => "set env",
+            Self::Restart { .. } => "restart",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Bounce => "bounce",
+            Self::Adopt => "adopt",
+        }
+    }
+
+    /// What is done, before the target's name: `roll back`, `scale`, ...
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Rollback => "roll back",
+            Self::SetImage { .. } => "set the image of",
+            Self::SetEnv { .. } => "set the environment of",
+            Self::Scale { .. } => "scale",
+            Self::Restart { .. } => "restart",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Bounce => "bounce",
+            Self::Adopt => "adopt",
+        }
+    }
+}
+
+/// A variable to set. Its value is never journaled: a stored request has its hash only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value; `None` in a request that was read back from a journal.
+    #[serde(skip)]
+    pub value: Option<String>,
+    /// SHA-256 of the value, in hex.
+    pub sha256: String,
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Variable").field(&self.name).finish()
+    }
+}
+
+/// The ways to act, the safest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Route {
+    /// The first one that can be gone.
+    #[default]
+    Auto,
+    /// A commit on the branch that Argo CD follows.
+    Git,
+    /// Argo CD's own rollback to an entry of its history.
+    Argo,
+    /// A patch of the live object.
+    Direct,
+    /// A request to a human.
+    Request,
+}
+
+impl Route {
+    /// The word in JSON and on the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Git => "git",
+            Self::Argo => "argo",
+            Self::Direct => "direct",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// What a person consents to besides the plan itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Allow {
+    /// Suspend Argo CD's automated sync until Git has the target.
+    pub suspend_auto_sync: bool,
+    /// Act on the cluster where Git is not quick enough, and pay Git back later.
+    pub emergency: bool,
+    /// Terminate an Argo CD operation that keeps the commit from landing.
+    pub terminate_operation: bool,
+    /// Act although something else than Argo CD manages the object; needs a reason.
+    pub override_manager: bool,
+    /// The service may be down for a moment.
+    pub outage: bool,
 }
 
 /// What of the target state is put back.
@@ -59,6 +201,9 @@ pub enum Goal {
 pub struct Request {
     /// The workload.
     pub target: WorkloadRef,
+    /// What is to be done.
+    #[serde(default)]
+    pub intent: Intent,
     /// Where to.
     pub to: To,
     /// Act only if this tag, image or commit is what Git or the cluster has.
@@ -81,6 +226,12 @@ pub struct Request {
     pub consent: bool,
     /// One deadline for landing and rollout together, seconds.
     pub timeout_seconds: Option<i64>,
+    /// How to act.
+    #[serde(default)]
+    pub route: Route,
+    /// What else is consented to.
+    #[serde(default)]
+    pub allow: Allow,
 }
 
 impl Request {
@@ -89,6 +240,7 @@ impl Request {
     pub const fn new(target: WorkloadRef) -> Self {
         Self {
             target,
+            intent: Intent::Rollback,
             to: To::Previous,
             from: None,
             only: Only::Template,
@@ -100,6 +252,14 @@ impl Request {
             goal: Goal::Verified,
             consent: false,
             timeout_seconds: None,
+            route: Route::Auto,
+            allow: Allow {
+                suspend_auto_sync: false,
+                emergency: false,
+                terminate_operation: false,
+                override_manager: false,
+                outage: false,
+            },
         }
     }
 
@@ -141,6 +301,9 @@ pub fn parse_to(text: &str, now: Timestamp) -> Result<To, String> {
     }
     if let Some(rest) = text.strip_prefix("revision:") {
         return number(rest, "revision:").map(|n| To::Revision(RolloutRevision(n)));
+    }
+    if let Some(rest) = text.strip_prefix("replicaset:") {
+        return Ok(To::ReplicaSet(rest.to_owned()));
     }
     if let Some(rest) = text.strip_prefix("id:") {
         return number(rest, "id:").map(|n| To::History(HistoryId(n)));

@@ -4,7 +4,7 @@ use super::build::EditedFile;
 use super::document::{Document, open, restore_paths};
 use super::target::Choice;
 use super::{Blocker, Only, Refusal, Request};
-use crate::model::{GitView, Observation, PodTemplate};
+use crate::model::{GitView, Observation};
 
 /// The target file's text after the edit.
 pub(super) fn edit(
@@ -60,7 +60,7 @@ pub(super) fn unpaused(
 pub(super) fn edited_files(
     git: &GitView,
     observation: &Observation,
-    choice: &Choice<'_>,
+    choice: Option<&Choice<'_>>,
     request: &Request,
     edited: String,
 ) -> Result<Vec<EditedFile>, Refusal> {
@@ -69,8 +69,10 @@ pub(super) fn edited_files(
         before: git.text.to_string(),
         after: edited,
     }];
-    for (kind, name) in &request.with {
-        companion(git, observation, choice, (kind, name), &mut files).map_err(Refusal::one)?;
+    if let Some(choice) = choice {
+        for (kind, name) in &request.with {
+            companion(git, observation, choice, (kind, name), &mut files).map_err(Refusal::one)?;
+        }
     }
     files.retain(|file| file.before != file.after);
     Ok(files)
@@ -129,26 +131,4 @@ fn companion(
         }),
     }
     Ok(())
-}
-
-pub(super) fn template_after(
-    files: &[EditedFile],
-    before: &Document,
-    git: &GitView,
-    observation: &Observation,
-) -> Result<PodTemplate, Refusal> {
-    let own = files.iter().find(|file| file.path == git.file);
-    let template = match own {
-        Some(file) => Document::of(&file.after, &file.path, &observation.target)
-            .map_err(Refusal::one)?
-            .template(),
-        None => before.template(),
-    };
-    template.ok_or_else(|| {
-        Refusal::one(Blocker::new(
-            "no-template",
-            format!("{} has no spec.template", git.file),
-            "name the right file with --file",
-        ))
-    })
 }

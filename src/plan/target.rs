@@ -62,6 +62,11 @@ pub(super) fn choose<'t>(
             request,
             &format!("no ReplicaSet with revision {number} is left"),
         ),
+        To::ReplicaSet(name) => pick(
+            by_replica_set(timeline, observation, name),
+            request,
+            &format!("{name} is no recorded template of this workload"),
+        ),
         To::History(id) => pick(
             by_history(timeline, observation, *id),
             request,
@@ -283,6 +288,26 @@ fn by_commit<'t>(timeline: &'t Timeline, git: Option<&GitView>, text: &str) -> O
             .iter()
             .filter(|e| e.state.is_some_and(|own| own <= state));
         older.max_by_key(|e| e.state)
+    })
+}
+
+/// The entry that a ReplicaSet belongs to; folded restarts have no entry of their own.
+fn by_replica_set<'t>(
+    timeline: &'t Timeline,
+    observation: &Observation,
+    name: &str,
+) -> Option<&'t Entry> {
+    let own = timeline
+        .entries
+        .iter()
+        .find(|entry| entry.replica_set.as_deref() == Some(name));
+    own.or_else(|| {
+        let mut sets = observation.cluster.replica_sets.iter().flatten();
+        let set = sets.find(|set| set.name == name)?;
+        timeline
+            .entries
+            .iter()
+            .find(|entry| entry.template.covers(&set.template).is_some())
     })
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Landing, template_is_live};
-use crate::model::{Check, ImageRef, Observation, Pod, PodTemplate, ReplicaSet, Verdict, Workload};
+use super::Landing;
+use crate::model::{
+    Check, Desired, ImageRef, Observation, Pod, PodTemplate, ReplicaSet, Verdict, Workload,
+};
 
 /// What the object was before anything was done.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
@@ -74,9 +76,9 @@ fn services(observation: &Observation) -> Vec<(String, usize, usize)> {
 #[must_use]
 pub fn goal(
     observation: &Observation,
-    (target, before): (&PodTemplate, &PodTemplate),
+    desired: &Desired,
     baseline: &Baseline,
-    landing: &Landing,
+    landing: Option<&Landing>,
 ) -> Vec<Check> {
     let mut checks = Vec::new();
     let Some(workload) = &observation.cluster.workload else {
@@ -87,25 +89,67 @@ pub fn goal(
             "the live object could not be read",
         )];
     };
-    let live = template_is_live(target, before, &workload.template);
+    let live = desired.template_is_live(&workload.template);
     checks.push(Check::new(
         "template",
         "the live pod template has the target content",
         if live { Verdict::Holds } else { Verdict::Fails },
         images_text(&workload.template),
     ));
-    checks.push(Check::new(
-        "argocd",
-        "Argo CD has it live",
-        landing.verdict,
-        landing.evidence.clone(),
-    ));
+    checks.extend(field_checks(workload, desired));
+    if let Some(landing) = landing {
+        checks.push(Check::new(
+            "argocd",
+            "Argo CD has it live",
+            landing.verdict,
+            landing.evidence.clone(),
+        ));
+    }
     checks.push(rollout_check(workload));
     let current = current_set(observation, workload);
     checks.push(pods_check(observation, workload, current));
     checks.push(images_check(observation, workload, current));
     checks.push(endpoints_check(observation, workload, baseline));
-    checks.push(rest_check(workload, baseline));
+    checks.push(rest_check(workload, baseline, desired));
+    checks
+}
+
+/// Replicas, `paused` and the restart mark, where the plan is about them.
+fn field_checks(workload: &Workload, desired: &Desired) -> Vec<Check> {
+    let verdict = |holds: bool| {
+        if holds {
+            Verdict::Holds
+        } else {
+            Verdict::Fails
+        }
+    };
+    let mut checks = Vec::new();
+    if let Some(wanted) = desired.replicas {
+        checks.push(Check::new(
+            "replicas",
+            "the wanted number of replicas is set",
+            verdict(workload.replicas == wanted),
+            format!("{} replicas, {wanted} wanted", workload.replicas),
+        ));
+    }
+    if let Some(wanted) = desired.paused {
+        let word = |paused: bool| if paused { "paused" } else { "not paused" };
+        checks.push(Check::new(
+            "paused",
+            "it is paused or not, as wanted",
+            verdict(workload.paused == wanted),
+            format!("{}, {} wanted", word(workload.paused), word(wanted)),
+        ));
+    }
+    if let Some(mark) = desired.restarted_at.as_deref() {
+        let live = workload.template.restarted_at();
+        checks.push(Check::new(
+            "restart",
+            "the pods are of the restart that was asked for",
+            verdict(live == Some(mark)),
+            format!("restartedAt {}", live.unwrap_or("absent")),
+        ));
+    }
     checks
 }
 
@@ -289,7 +333,7 @@ fn endpoints_check(observation: &Observation, workload: &Workload, baseline: &Ba
     Check::new("endpoints", title, Verdict::Holds, evidence)
 }
 
-fn rest_check(workload: &Workload, baseline: &Baseline) -> Check {
+fn rest_check(workload: &Workload, baseline: &Baseline, desired: &Desired) -> Check {
     let title = "nothing else in the object changed";
     let Some(rest) = &baseline.rest_of_spec else {
         return Check::new(
@@ -312,6 +356,12 @@ fn rest_check(workload: &Workload, baseline: &Baseline) -> Check {
         );
     }
     match baseline.replicas {
+        Some(_) if desired.replicas.is_some() => Check::new(
+            "rest",
+            title,
+            Verdict::Holds,
+            "spec besides the planned fields is as before",
+        ),
         Some(replicas) if replicas != workload.replicas && !baseline.autoscaled => Check::new(
             "rest",
             title,

@@ -1,7 +1,7 @@
 //! Landed means content, not labels.
 
 use crate::model::{
-    Application, ObjectRef, OperationPhase, PodTemplate, SyncStatus, Verdict, Workload,
+    Application, Desired, ObjectRef, OperationPhase, SyncStatus, Verdict, Workload,
 };
 
 /// Whether a commit that Argo CD speaks of contains the target content.
@@ -37,23 +37,6 @@ impl Landing {
     }
 }
 
-/// Whether the live template is the target's and not rather the one before.
-///
-/// A template that only lost a field covers the old live one as well; the old
-/// manifest then explains more of it, and that tells the two apart.
-#[must_use]
-pub fn template_is_live(target: &PodTemplate, before: &PodTemplate, live: &PodTemplate) -> bool {
-    let Some(own) = target.covers(live) else {
-        return false;
-    };
-    if target == before {
-        return true;
-    }
-    before
-        .covers(live)
-        .is_none_or(|other| own.extra <= other.extra)
-}
-
 /// Judges landing.
 ///
 /// App-wide Synced, Healthy and the phase Succeeded only explain; they decide
@@ -64,12 +47,12 @@ pub fn judge_landing(
     compared: Relation,
     object: &ObjectRef,
     live: Option<&Workload>,
-    (target, before): (&PodTemplate, &PodTemplate),
+    desired: &Desired,
 ) -> Landing {
     let Some(live) = live else {
         return Landing::waiting("the live object could not be read");
     };
-    let is_live = template_is_live(target, before, &live.template);
+    let is_live = desired.is_live(live);
     let Some(application) = application else {
         return if is_live {
             Landing {
@@ -154,29 +137,4 @@ fn failed_operation(application: &Application) -> Option<String> {
     let out = application.sync == SyncStatus::OutOfSync && application.operation.is_none();
     (failed && same && out)
         .then(|| format!("the sync failed and is not tried again: {}", state.message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn template(env: &[&str]) -> PodTemplate {
-        let env: Vec<_> = env
-            .iter()
-            .map(|name| json!({"name": name, "value": "1"}))
-            .collect();
-        PodTemplate::new(
-            json!({"spec": {"containers": [{"name": "a", "image": "a:1", "env": env}]}}),
-        )
-    }
-
-    #[test]
-    fn a_lost_field_is_told_from_the_state_before() {
-        let (target, before) = (template(&["A"]), template(&["A", "B"]));
-        assert!(!template_is_live(&target, &before, &template(&["A", "B"])));
-        assert!(template_is_live(&target, &before, &template(&["A"])));
-        // An injected variable is in both.
-        assert!(template_is_live(&target, &before, &template(&["A", "X"])));
-    }
 }

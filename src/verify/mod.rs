@@ -5,4 +5,4 @@ mod goal;
 mod landing;
 
 pub use goal::{Baseline, branch_check, goal};
-pub use landing::{Landing, Relation, judge_landing, template_is_live};
+pub use landing::{Landing, Relation, judge_landing};
