@@ -7,18 +7,25 @@ use super::ui::Ui;
 use crate::cluster::all_access_queries;
 use crate::exit::ExitStatus;
 use crate::git::PushOutcome;
-use crate::model::{AccessAnswer, Allowed};
+use crate::model::{AccessAnswer, Allowed, Right};
 use crate::observe::{Sight, observe};
-use crate::report::AccessReport;
+use crate::plan::{API_VERSION, Decision, Request, Route, build, ladder_of};
+use crate::report::{AccessReport, role_text};
+use crate::timeline::Timeline;
 
 /// Arguments of `unship access`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  unship access zai-proxy -n mcp")]
+#[command(
+    after_help = "Examples:\n  unship access zai-proxy -n mcp\n  unship access zai-proxy -n mcp --role=direct"
+)]
 pub(super) struct Args {
     /// [KIND/]NAME; with it the Application and the repository that ship it are asked as well
     target: Option<String>,
     #[command(flatten)]
     source: Source,
+    /// Print the smallest Role and Argo CD policy with which a rollback by this route works
+    #[arg(long, value_name = "ROUTE", num_args = 0..=1, require_equals = true, default_missing_value = "direct", value_parser = ["direct", "argo", "git"], requires = "target")]
+    role: Option<String>,
 }
 
 /// Runs it.
@@ -43,11 +50,52 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     };
     let (mut rights, sight) = tokio::join!(cluster.access(&queries), look);
     let sight = sight?;
+    if let (Some(route), Some(sight)) = (&args.role, &sight) {
+        return role(route, sight, ui);
+    }
     rights.extend(argocd(&context, sight.as_ref()).await);
     rights.extend(git(sight.as_ref()).await);
-    let report = AccessReport::new(cluster.server(), &context.namespace, rights);
+    let rungs = sight.as_ref().map(|sight| {
+        let request = Request::new(sight.observation.target.clone());
+        ladder_of(&sight.observation, &request)
+    });
+    let rungs = rungs.unwrap_or_default();
+    let report = AccessReport::new(cluster.server(), &context.namespace, rights, rungs);
     ui.result(&report, &report.text(ui.style()), None);
     Ok(ExitStatus::Success)
+}
+
+/// The rights that a rollback by this route would need: planned as if all were there.
+fn role(route: &str, sight: &Sight, ui: Ui) -> Result<ExitStatus, Failure> {
+    let mut observation = sight.observation.clone();
+    for right in Right::ALL {
+        let granted = answer("granted", Allowed::Allowed, "assumed");
+        observation.rights.insert(right, granted);
+    }
+    let mut request = Request::new(observation.target.clone());
+    request.route = match route {
+        "argo" => Route::Argo,
+        "git" => Route::Git,
+        _ => Route::Direct,
+    };
+    request.allow.suspend_auto_sync = true;
+    let timeline = Timeline::of(&observation, &super::runs::verified());
+    match build(&observation, &timeline, &request) {
+        Decision::Plan(prepared) => {
+            let text = role_text(&prepared.plan);
+            let document = serde_json::json!({
+                "apiVersion": API_VERSION, "kind": "Role", "text": text, "exitCode": 0,
+            });
+            ui.result(&document, &text, None);
+            Ok(ExitStatus::Success)
+        }
+        Decision::Refused(refusal) => Err(Failure::refused(format!(
+            "no right would make this work: {}",
+            refusal.first_words()
+        ))
+        .hint("`unship plan` says more")),
+        Decision::NotNeeded(reason) => Err(Failure::refused(reason)),
+    }
 }
 
 fn answer(right: &str, allowed: Allowed, reason: impl Into<String>) -> AccessAnswer {

@@ -126,6 +126,13 @@ pub(super) struct Wish {
     /// Restore an accompanying object too (may be repeated)
     #[arg(long, value_name = "KIND/NAME")]
     pub with: Vec<String>,
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// How to act and how far to go.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Manner {
     /// Subject of the commit
     #[arg(long, value_name = "TEXT")]
     pub message: Option<String>,
@@ -139,7 +146,7 @@ pub(super) struct Wish {
     #[arg(long, value_name = "REF")]
     pub approval: Option<String>,
     /// How to act
-    #[arg(long, value_name = "ROUTE", default_value = "auto", value_parser = ["auto", "git"])]
+    #[arg(long, value_name = "ROUTE", default_value = "auto", value_parser = ["auto", "git", "argo", "direct", "request"])]
     pub route: String,
     /// One deadline for landing and rollout (else computed for each)
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -156,6 +163,32 @@ pub(super) struct Wish {
     /// Edit the file in the work tree only
     #[arg(long, conflicts_with = "no_push")]
     pub no_commit: bool,
+    /// Suspend Argo CD's automated sync until Git has the target (for --route direct)
+    #[arg(long)]
+    pub suspend_auto_sync: bool,
+    /// Act on the cluster where Git is not quick enough, and make Git agree afterwards
+    #[arg(long, conflicts_with_all = ["no_push", "no_commit"])]
+    pub emergency: bool,
+    /// Terminate an Argo CD operation that keeps the commit from landing
+    #[arg(long)]
+    pub terminate_operation: bool,
+    /// Act although Flux, Helm or another manager may undo it; needs --reason
+    #[arg(long = "override")]
+    pub override_manager: bool,
+}
+
+/// Whether anything is done, and who is asked.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Acting {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Plan only
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_parser = ["client", "server"])]
+    pub dry_run: Option<String>,
+    /// Append a Markdown summary to a file
+    #[arg(long, value_name = "FILE", env = "GITHUB_STEP_SUMMARY")]
+    pub summary_file: Option<PathBuf>,
 }
 
 /// A duration as people write it: `30s`, `5m`, `1h30m`, or plain seconds.

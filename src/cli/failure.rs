@@ -43,6 +43,15 @@ impl Failure {
         }
     }
 
+    /// A person stopped it before anything was done.
+    pub(super) fn interrupted() -> Self {
+        Self {
+            status: ExitStatus::Interrupted,
+            message: "interrupted; nothing was done".to_owned(),
+            hints: Vec::new(),
+        }
+    }
+
     /// The same with a hint.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());

@@ -1,11 +1,15 @@
 //! The command line: the only room that prints or reads the environment. One file a
 //! subcommand.
 
+mod abort;
 mod access;
 mod args;
+mod carry;
+mod change;
 mod config_cmd;
 mod context;
 mod demo;
+mod drill;
 mod failure;
 mod history;
 mod patch_file;
@@ -13,6 +17,7 @@ mod plan;
 mod rollback;
 mod runs;
 mod status;
+mod stop;
 mod ui;
 
 use std::ffi::OsString;
@@ -20,6 +25,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit::{ExitStatus, TABLE};
+use crate::plan::Intent;
 use args::Global;
 use failure::Failure;
 use ui::Ui;
@@ -48,6 +54,24 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Plan, ask, roll back through Git, wait, verify
     Rollback(Box<rollback::Args>),
+    /// Set the number of replicas
+    Scale(Box<change::ScaleArgs>),
+    /// Set images or environment variables
+    Set(Box<change::SetArgs>),
+    /// Replace the pods by new ones of the same template
+    Restart(Box<change::PlainArgs>),
+    /// Stop the rollout of new templates
+    Pause(Box<change::PlainArgs>),
+    /// Let rollouts go on
+    Resume(Box<change::PlainArgs>),
+    /// Scale to 0 and back to the number before: an outage on purpose
+    Bounce(Box<change::BounceArgs>),
+    /// Take a canary out: evidence, no replicas, production proved untouched
+    Abort(Box<abort::Args>),
+    /// Make Git say what the cluster runs, after a change by hand
+    Adopt(Box<change::PlainArgs>),
+    /// Rehearse a rollback: every step that can be tried without effect
+    Drill(drill::Args),
     /// Execute a saved plan if its effect is still the same
     Apply(rollback::ApplyArgs),
     /// List the runs in the journal
@@ -113,7 +137,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
             return ExitStatus::Error;
         }
     };
-    let outcome = runtime.block_on(dispatch(cli, ui));
+    let outcome = runtime.block_on(async {
+        // The demo cleans up after itself.
+        if matches!(cli.command, Command::Demo(_)) {
+            return dispatch(cli, ui).await;
+        }
+        tokio::select! {
+            biased;
+            outcome = dispatch(cli, ui) => outcome,
+            () = stop::before_a_run() => Err(Failure::interrupted()),
+        }
+    });
     runtime.shutdown_background();
     match outcome {
         Ok(status) => status,
@@ -133,6 +167,19 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::History(args) => history::run(global, &args, ui).await,
         Command::Plan(args) => Box::pin(plan::run(global, &args, ui)).await,
         Command::Rollback(args) => Box::pin(rollback::run(global, &args, ui)).await,
+        Command::Scale(args) => Box::pin(change::scale(global, &args, ui)).await,
+        Command::Set(args) => Box::pin(change::set(global, &args, ui)).await,
+        Command::Restart(args) => {
+            let at = jiff::Timestamp::now();
+            let intent = Intent::Restart { at };
+            Box::pin(change::plain(global, &args, intent, ui)).await
+        }
+        Command::Pause(args) => Box::pin(change::plain(global, &args, Intent::Pause, ui)).await,
+        Command::Resume(args) => Box::pin(change::plain(global, &args, Intent::Resume, ui)).await,
+        Command::Bounce(args) => Box::pin(change::bounce(global, &args, ui)).await,
+        Command::Abort(args) => Box::pin(abort::run(global, &args, ui)).await,
+        Command::Adopt(args) => Box::pin(change::plain(global, &args, Intent::Adopt, ui)).await,
+        Command::Drill(args) => Box::pin(drill::run(global, &args, ui)).await,
         Command::Apply(args) => Box::pin(rollback::apply(global, &args, ui)).await,
         Command::Runs(args) => runs::list(&args, ui),
         Command::Show(args) => runs::show(&args, ui),

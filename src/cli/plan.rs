@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{Global, Source, Wish};
+use super::carry::Planned;
 use super::failure::Failure;
-use super::rollback::{Planned, plan_one, requests};
+use super::rollback::{plan_one, requests};
 use super::ui::Ui;
 use crate::exit::ExitStatus;
 use crate::plan::{API_VERSION, Decision};
@@ -46,8 +47,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
 }
 
 fn show(planned: &Planned, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
-    let what = format!("roll back {}", planned.sight.observation.target.short());
-    let text = decision_text(&what, &planned.decision, ui.style());
+    let text = decision_text(&planned.words(), &planned.decision, ui.style());
     print_decision(planned, &text, args.exit_code, ui);
     match &planned.decision {
         Decision::Refused(_) => Ok(ExitStatus::Refused),
@@ -61,7 +61,7 @@ fn show(planned: &Planned, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
                     out.display()
                 ));
             }
-            if args.exit_code && !prepared.plan.commits.is_empty() {
+            if args.exit_code && prepared.plan.acts() {
                 return Ok(ExitStatus::SomethingToDo);
             }
             Ok(ExitStatus::Success)
@@ -74,7 +74,7 @@ pub(super) fn print_decision(planned: &Planned, text: &str, exit_code: bool, ui:
     match &planned.decision {
         Decision::Plan(prepared) => {
             let mut plan = prepared.plan.clone();
-            if exit_code && !plan.commits.is_empty() {
+            if exit_code && plan.acts() {
                 plan.exit_code = ExitStatus::SomethingToDo.code();
             }
             ui.result(&plan, text, Some(&plan_markdown(&plan)));

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use super::args::{Global, Source};
+use super::carry::{finish, scope_for, setup};
 use super::context::{Context, state_folder};
 use super::failure::Failure;
-use super::rollback::{Stopper, finish, scope_for, setup};
+use super::stop::Stopper;
 use super::ui::Ui;
 use crate::execute::journal::{self, Journal, Record, StoredRun, TargetLock};
 use crate::execute::resume;
@@ -198,7 +199,7 @@ pub(super) async fn go_on(
     );
     let stopper = Stopper::new();
     let sight = observe(&context.clients, &scope, Timestamp::now()).await?;
-    let acts = !stored.plan.commits.is_empty();
+    let acts = !stored.plan.commits.is_empty() || !stored.plan.debts.is_empty();
     let setup = setup(
         &context,
         &scope,

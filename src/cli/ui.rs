@@ -112,14 +112,18 @@ impl Ui {
     }
 
     /// Asks a person. `None` when nobody can be asked.
-    pub(super) fn ask(question: &str) -> Option<bool> {
+    pub(super) async fn ask(question: &str) -> Option<bool> {
         let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
         if ci || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return None;
         }
         err(&format!("{question} [y/N] "));
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).ok()?;
+        // Elsewhere, so that Ctrl-C is heard while nobody answers.
+        let read = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer).map(|_| answer)
+        });
+        let answer = read.await.ok()?.ok()?;
         Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 }

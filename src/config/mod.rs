@@ -1,4 +1,4 @@
-//! Configuration: the user's own file and `--config`. Everything has a default that
+//! Configuration: the user's own file, `--config`, and a repository's own unship.yaml. Everything has a default that
 //! works without any file.
 
 use std::collections::BTreeMap;
@@ -28,6 +28,57 @@ pub struct Config {
     pub request_timeout: Option<String>,
     /// Commit identity where git has none.
     pub identity: Option<IdentityConfig>,
+    /// Services with a production and a canary workload, by a name of one's own.
+    pub services: BTreeMap<String, Service>,
+}
+
+/// A service with two roles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Service {
+    /// Its namespace; without it any.
+    pub namespace: Option<String>,
+    /// The production workload.
+    pub production: String,
+    /// The canary workload.
+    pub canary: String,
+}
+
+/// What a `unship.yaml` at a repository's root may say. It comes from whoever may
+/// commit there, so it names neither programs nor hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RepositoryConfig {
+    /// Services with a production and a canary workload.
+    pub services: BTreeMap<String, Service>,
+}
+
+impl RepositoryConfig {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
+        parse(file, text)
+    }
+}
+
+fn parse<T: Default + serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, Error> {
+    if text
+        .lines()
+        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+    {
+        return Ok(T::default());
+    }
+    serde_yaml::from_str(text).map_err(|error| Error {
+        file: file.to_owned(),
+        message: error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    })
 }
 
 /// How Argo CD is reached.
@@ -54,21 +105,7 @@ impl Config {
     /// # Errors
     /// When it is no YAML, or has an unknown key; the message says where.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
-        if text
-            .lines()
-            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-        {
-            return Ok(Self::default());
-        }
-        serde_yaml::from_str(text).map_err(|error| Error {
-            file: file.to_owned(),
-            message: error
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        })
+        parse(file, text)
     }
 
     /// This configuration with another one over it.
@@ -80,6 +117,7 @@ impl Config {
         }
         self.request_timeout = over.request_timeout.or(self.request_timeout);
         self.identity = over.identity.or(self.identity);
+        self.services.extend(over.services);
         self
     }
 }

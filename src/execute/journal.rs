@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Check, RunId};
 use crate::plan::{Plan, Request};
-use crate::verify::Baseline;
+use crate::verify::{Baseline, Guard};
 
 /// What can go wrong with a journal.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,9 @@ pub struct Head {
     pub reach: Reach,
     /// What the object was before.
     pub baseline: Baseline,
+    /// A workload that must stay as it is.
+    #[serde(default)]
+    pub guard: Option<Guard>,
 }
 
 /// One line of the journal.
@@ -496,6 +499,7 @@ impl Head {
             request,
             reach,
             baseline,
+            guard: None,
         }
     }
 }
@@ -504,15 +508,25 @@ impl StoredRun {
     /// The request with its target pinned, so that going on cannot choose another.
     #[must_use]
     pub fn pinned_request(&self) -> Request {
-        let commit = self
-            .plan
-            .targets
-            .first()
-            .and_then(|target| target.to.commit.as_ref());
-        match commit.and_then(|text| crate::model::CommitId::parse(text).ok()) {
-            Some(commit) => self.head.request.pinned(&commit),
-            None => self.head.request.clone(),
-        }
+        self.head.request.pinned_to(&self.plan)
+    }
+
+    /// The steps that were finished.
+    #[must_use]
+    pub fn finished(&self) -> std::collections::BTreeSet<String> {
+        let steps = self.records.iter().filter_map(|record| match record {
+            Record::Finished { step, .. } => Some(step.clone()),
+            _ => None,
+        });
+        steps.collect()
+    }
+
+    /// Whether a step was begun, whatever came of it.
+    #[must_use]
+    pub fn began(&self, wanted: &str) -> bool {
+        self.records
+            .iter()
+            .any(|record| matches!(record, Record::Started { step, .. } if step == wanted))
     }
 
     /// How it ended, if it did.

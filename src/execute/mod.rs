@@ -1,13 +1,18 @@
 //! The one loop over steps. Every step is journaled before it acts, so that a run
 //! can be killed anywhere and `unship continue` reaches the same end.
 
+mod argo;
 mod capture;
+mod direct;
 pub mod journal;
+mod judge;
 mod land;
 mod push;
 mod request;
 mod resume;
 mod run;
+mod settle;
+mod steps;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -36,11 +36,15 @@ pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
         Goal::Committed => return commit_only(run).await,
         Goal::Pushed | Goal::Landed | Goal::Verified => {}
     }
-    let evidence = start_capture(run)?;
+    // Where the cluster was changed first, the evidence was saved before that.
+    let evidence = match run.prepared.plan.is_through_git() && !run.done.contains("capture") {
+        true => Some(start_capture(run)?),
+        false => None,
+    };
     let deadline = step_deadline(run, Action::Push);
     let began = Instant::now();
     let mut round: u32 = 0;
-    let mut evidence = Some(evidence);
+    let mut evidence = evidence;
     loop {
         if *run.stop().borrow() {
             return Ok(Outcome::End(End::stopped("commit")));
@@ -89,9 +93,9 @@ fn step_deadline(run: &Run, action: Action) -> Duration {
     )
 }
 
-type Capture = tokio::task::JoinHandle<super::capture::Captured>;
+pub(super) type Capture = tokio::task::JoinHandle<super::capture::Captured>;
 
-fn start_capture(run: &mut Run) -> Result<(Capture, Instant), Error> {
+pub(super) fn start_capture(run: &mut Run) -> Result<(Capture, Instant), Error> {
     run.begin("capture", "logs, events and objects are saved", 5)?;
     let folder = run.journal.directory().join("evidence");
     let (clients, observation) = (run.setup.clients.clone(), run.sight.observation.clone());
@@ -100,7 +104,11 @@ fn start_capture(run: &mut Run) -> Result<(Capture, Instant), Error> {
     Ok((task, began))
 }
 
-async fn end_capture(run: &mut Run, capture: Capture, began: Instant) -> Result<(), Error> {
+pub(super) async fn end_capture(
+    run: &mut Run,
+    capture: Capture,
+    began: Instant,
+) -> Result<(), Error> {
     let captured = capture.await.unwrap_or_default();
     (run.setup.crash)("captured");
     for missing in &captured.missing {
@@ -123,7 +131,7 @@ async fn edit(run: &mut Run) -> Result<Outcome, Error> {
     let Some(path) = run.repository().cloned() else {
         return Err(GitError::Interrupted.into());
     };
-    let files = run.prepared.files.clone();
+    let files = run.git_part().files.clone();
     let written = tokio::task::spawn_blocking(move || {
         let repository = path.open()?;
         for file in &files {
@@ -214,7 +222,7 @@ async fn commit(run: &mut Run) -> Result<CommitId, Error> {
     let request = CommitRequest {
         parent: git.tip.clone(),
         files: run
-            .prepared
+            .git_part()
             .files
             .iter()
             .map(|f| (f.path.clone(), f.after.clone().into_bytes()))
@@ -337,7 +345,7 @@ async fn follow_checkout(run: &mut Run, remote: &str, branch: &str, commit: &Com
     let (remote, name, id) = (remote.to_owned(), branch.to_owned(), commit.clone());
     let file = run.file().to_owned();
     let bad: Vec<u8> = run
-        .prepared
+        .git_part()
         .files
         .iter()
         .find(|f| f.path == file)
@@ -394,21 +402,12 @@ async fn plan_again(run: &mut Run) -> Result<Option<Outcome>, Error> {
         None => observe(&run.setup.clients, &run.setup.scope, run.now()).await?,
     };
     let timeline = Timeline::of(&sight.observation, &run.setup.verified);
-    let commit = run
-        .prepared
-        .plan
-        .targets
-        .first()
-        .and_then(|t| t.to.commit.clone());
-    let request = match commit.and_then(|text| CommitId::parse(&text).ok()) {
-        Some(commit) => run.head.request.pinned(&commit),
-        None => run.head.request.clone(),
-    };
+    let request = run.git_request();
     let end = match build(&sight.observation, &timeline, &request) {
         Decision::Plan(prepared) if prepared.plan.commits.is_empty() => {
             return Ok(Some(done_by_others(run, sight)));
         }
-        Decision::Plan(prepared) if prepared.plan.effect_id == run.prepared.plan.effect_id => {
+        Decision::Plan(prepared) if prepared.plan.effect_id == run.git_part().plan.effect_id => {
             same_effect(run, *prepared, sight)?;
             return Ok(None);
         }
@@ -450,14 +449,20 @@ fn same_effect(run: &mut Run, prepared: Prepared, sight: Sight) -> Result<(), Er
         .git
         .as_ref()
         .map(|git| git.tip.as_str().to_owned());
-    run.journal.replace_plan(&prepared.plan)?;
+    if run.prepared.plan.is_through_git() {
+        run.prepared = prepared;
+    } else {
+        run.prepared.plan.commits.clone_from(&prepared.plan.commits);
+        run.prepared.git = Some(Box::new(prepared));
+    }
+    let plan_id = run.prepared.plan.plan_id.clone();
+    run.journal.replace_plan(&run.prepared.plan)?;
+    run.report.plan_id.clone_from(&plan_id);
     run.record(&Record::Replanned {
-        plan_id: prepared.plan.plan_id.clone(),
+        plan_id,
         parent: tip.unwrap_or_default(),
         at,
     })?;
-    run.report.plan_id.clone_from(&prepared.plan.plan_id);
-    run.prepared = prepared;
     run.sight = sight;
     Ok(())
 }

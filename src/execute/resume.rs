@@ -23,11 +23,19 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
     let journal = Journal::reopen(&stored, lock)?;
     let report = RunReport::of_plan(&stored.head.run_id.0, &stored.plan);
     let timeline = Timeline::of(&sight.observation, &setup.verified);
-    let found = find_commit(&sight, &stored.head).await;
     let request = stored.pinned_request();
     let decision = build(&sight.observation, &timeline, &request);
+    let done = stored.finished();
+    let found = if stored.plan.is_through_git() {
+        find_commit(&sight, &stored.head).await
+    } else {
+        Ok(None)
+    };
     let (prepared, aim, end) = match (found?, decision) {
-        (Some(own), _) => pushed_already(&stored, own),
+        (Some(own), decision) => pushed_already(&stored, own, decision),
+        (None, decision) if !stored.plan.is_through_git() => {
+            on_the_cluster(decision, &stored, &sight)
+        }
         (None, Decision::Plan(prepared)) => not_pushed(*prepared, &stored, &sight).await,
         (None, Decision::Refused(refusal)) => {
             let reason = format!("no safe plan any more: {}", refusal.first_words());
@@ -47,6 +55,7 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
         report,
         landing: None,
         began: Instant::now(),
+        done,
     };
     let end = match end {
         Some(end) => end,
@@ -179,8 +188,45 @@ async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
 
 type Resumed = (Option<Prepared>, Option<Aim>, Option<End>);
 
-fn pushed_already(stored: &StoredRun, own: Own) -> Resumed {
+/// A plan that acts on the cluster. Before its act the object must be as it was; after
+/// it the plan is made again only for what is left to do.
+fn on_the_cluster(decision: Decision, stored: &StoredRun, sight: &Sight) -> Resumed {
+    let prepared = match decision {
+        Decision::Plan(prepared) => *prepared,
+        Decision::Refused(refusal) => {
+            let reason = format!("no safe plan any more: {}", refusal.first_words());
+            return (None, None, Some(End::new(RunState::Stopped, 4, reason)));
+        }
+        Decision::NotNeeded(reason) => {
+            return (None, None, Some(End::new(RunState::Superseded, 0, reason)));
+        }
+    };
+    let live = sight.observation.cluster.workload.as_ref();
+    let acted = ["patch", "scale", "scaleDown", "rollback"]
+        .iter()
+        .any(|step| stored.began(step));
+    let is_there = live.is_some_and(|live| prepared.desired.is_live(live));
+    let same = prepared.plan.effect_id == stored.plan.effect_id;
+    let end = (!same && !is_there && !acted).then(|| {
+        End::new(
+            RunState::Superseded,
+            3,
+            "others changed the object since the plan was made: nothing is patched over it",
+        )
+    });
+    let prepared = Prepared {
+        plan: stored.plan.clone(),
+        ..prepared
+    };
+    (Some(prepared), None, end)
+}
+
+fn pushed_already(stored: &StoredRun, own: Own, decision: Decision) -> Resumed {
     let mut prepared = Prepared::of_plan(stored.plan.clone());
+    if let Decision::Plan(again) = decision {
+        // The patch of an emergency is never stored: it may hold secrets.
+        prepared.patch = again.patch;
+    }
     prepared.desired = own.aim.desired.clone();
     if own.still {
         return (Some(prepared), Some(own.aim), None);

@@ -1,23 +1,20 @@
 //! A run: from plan or journal to its end.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::journal::{Head, Journal, Record, TargetLock};
-use super::land::{Aim, Waited, landing, rollout};
-use super::{Error, Event, Pace, Setup, push};
+use super::land::{Aim, Waited};
+use super::{Error, Event, Setup};
 use crate::git::{GitError, RepositoryPath};
-use crate::model::{Application, Check, CommitId, Observation, Verdict, Workload, WorkloadRef};
-use crate::observe::{Sight, observe};
-use crate::plan::{Action, Goal, Prepared};
+use crate::model::{Application, CommitId, Observation, Workload, WorkloadRef};
+use crate::observe::Sight;
+use crate::plan::{Goal, Prepared};
 use crate::report::{CommitReport, RunReport, RunState, StepReport, target_seconds};
-use crate::verify::{Landing, branch_check, goal};
-
-/// How long the final checks may disagree before their verdict stands: endpoints
-/// follow readiness with a delay.
-const VERIFY_PATIENCE: Duration = Duration::from_secs(15);
+use crate::verify::Landing;
 
 /// A plan that has not begun.
 pub struct Fresh {
@@ -47,6 +44,8 @@ pub(super) struct Run {
     pub(super) report: RunReport,
     pub(super) landing: Option<Landing>,
     pub(super) began: Instant,
+    /// Steps that an earlier process finished: they are not judged or done again.
+    pub(super) done: BTreeSet<String>,
 }
 
 /// How a run ends.
@@ -101,6 +100,7 @@ pub async fn start(setup: Setup, fresh: Fresh) -> Result<RunReport, Error> {
         report,
         landing: None,
         began: Instant::now(),
+        done: BTreeSet::new(),
     };
     let aim = run.aim_of_plan();
     let end = run.carry_out_or_stop(aim).await?;
@@ -118,6 +118,12 @@ impl Run {
             commit: None,
             desired: self.prepared.desired.clone(),
         }
+    }
+
+    /// The part of the plan that is a commit: the plan itself, or what is committed
+    /// after the cluster was changed.
+    pub(super) fn git_part(&self) -> &Prepared {
+        self.prepared.git.as_deref().unwrap_or(&self.prepared)
     }
 
     pub(super) fn target(&self) -> &WorkloadRef {
@@ -183,54 +189,8 @@ impl Run {
         Ok(())
     }
 
-    /// As [`Run::carry_out`]; an error after the journal began stops the run, so that
-    /// it can go on. Only a journal that refuses ends it at once.
-    pub(super) async fn carry_out_or_stop(&mut self, aim: Aim) -> Result<End, Error> {
-        match self.carry_out(aim).await {
-            Err(error @ (Error::Git(_) | Error::Observe(_))) => {
-                Ok(End::new(RunState::Stopped, 4, error.to_string()))
-            }
-            other => other,
-        }
-    }
-
-    /// The steps in their order.
-    async fn carry_out(&mut self, mut aim: Aim) -> Result<End, Error> {
-        let steps = self.prepared.plan.steps.clone();
-        let goal = self.head.request.goal;
-        let pushed = aim.commit.is_some();
-        if pushed {
-            self.own_commit(&aim);
-        } else if !self.prepared.plan.commits.is_empty() {
-            match push::commit_and_push(self).await? {
-                push::Outcome::Pushed(commit) => aim.commit = commit,
-                push::Outcome::End(end) => return Ok(end),
-            }
-        }
-        for step in steps
-            .iter()
-            .filter(|step| matches!(step.action, Action::Land | Action::Rollout))
-        {
-            self.begin(&step.id, &step.ensures, step.deadline_seconds)?;
-            let began = Instant::now();
-            let deadline = Duration::from_secs(u64::try_from(step.deadline_seconds).unwrap_or(0));
-            let waited = match step.action {
-                Action::Land => landing(self, &aim, deadline).await,
-                _ => rollout(self, deadline).await,
-            };
-            (self.setup.crash)(&format!("waited {}", step.id));
-            if let Some(end) = self.waited(&step.id, began, waited)? {
-                return Ok(end);
-            }
-        }
-        if goal < Goal::Verified {
-            return Ok(End::new(RunState::Succeeded, 0, goal_words(goal)));
-        }
-        self.verify(&aim).await
-    }
-
     /// Notes this run's commit when it was found on the branch.
-    fn own_commit(&mut self, aim: &Aim) {
+    pub(super) fn own_commit(&mut self, aim: &Aim) {
         let branch = self
             .sight
             .observation
@@ -245,16 +205,21 @@ impl Run {
             }];
         }
         for id in ["capture", "commit", "push"] {
-            self.report.steps.push(StepReport {
-                id: id.to_owned(),
-                state: "alreadyDone".to_owned(),
-                started_at: None,
-                finished_at: None,
-                seconds: None,
-                target_seconds: None,
-                evidence: String::new(),
-            });
+            self.already_done(id);
         }
+    }
+
+    /// Notes a step that an earlier process finished.
+    pub(super) fn already_done(&mut self, step: &str) {
+        self.report.steps.push(StepReport {
+            id: step.to_owned(),
+            state: "alreadyDone".to_owned(),
+            started_at: None,
+            finished_at: None,
+            seconds: None,
+            target_seconds: None,
+            evidence: String::new(),
+        });
     }
 
     pub(super) fn begin(
@@ -311,7 +276,12 @@ impl Run {
         Ok(())
     }
 
-    fn waited(&mut self, step: &str, began: Instant, waited: Waited) -> Result<Option<End>, Error> {
+    pub(super) fn waited(
+        &mut self,
+        step: &str,
+        began: Instant,
+        waited: Waited,
+    ) -> Result<Option<End>, Error> {
         Ok(match waited {
             Waited::Holds(evidence) => {
                 self.close(step, began, "done", &evidence)?;
@@ -334,119 +304,6 @@ impl Run {
                 Some(End::stopped(step))
             }
         })
-    }
-
-    /// Judges the goal on fresh looks until it holds or patience ends.
-    async fn verify(&mut self, aim: &Aim) -> Result<End, Error> {
-        self.begin("verify", "every check of the goal holds", 30)?;
-        let began = Instant::now();
-        let mut pace = Pace::new(Duration::from_millis(100), Duration::from_secs(1));
-        let checks = loop {
-            let stop = self.stop();
-            let checks = tokio::select! {
-                biased;
-                () = super::land::stopped(stop) => {
-                    self.close("verify", began, "stopped", "")?;
-                    return Ok(End::stopped("verify"));
-                }
-                checks = self.checks(aim) => checks?,
-            };
-            let verdict = Verdict::all(checks.iter().map(|check| check.verdict));
-            if verdict == Verdict::Holds || began.elapsed() >= VERIFY_PATIENCE || only_gaps(&checks)
-            {
-                break checks;
-            }
-            tokio::select! {
-                () = super::land::stopped(self.stop()) => {
-                    self.close("verify", began, "stopped", "")?;
-                    return Ok(End::stopped("verify"));
-                }
-                () = pace.wait() => {}
-            }
-        };
-        let verdict = Verdict::all(checks.iter().map(|check| check.verdict));
-        let bad: Vec<String> = checks
-            .iter()
-            .filter(|check| check.verdict == verdict && verdict != Verdict::Holds)
-            .map(|check| format!("{}: {}", check.title, check.evidence))
-            .collect();
-        self.report.checks = checks;
-        let (state, end) = match verdict {
-            Verdict::Holds => (
-                "done",
-                End::new(RunState::Succeeded, 0, self.success_words()),
-            ),
-            Verdict::Fails => ("failed", End::new(RunState::Failed, 5, bad.join("; "))),
-            Verdict::Unknown => (
-                "inconclusive",
-                End::new(RunState::Inconclusive, 6, bad.join("; ")),
-            ),
-        };
-        self.close("verify", began, state, "")?;
-        Ok(end)
-    }
-
-    fn success_words(&self) -> String {
-        let target = self.prepared.plan.targets.first();
-        let image = target.map(|t| t.to.image.clone()).unwrap_or_default();
-        if self.report.commits.is_empty() {
-            let tip = self
-                .sight
-                .observation
-                .git
-                .as_ref()
-                .and_then(|git| git.states.first());
-            let by = tip.map_or_else(String::new, |state| {
-                format!(" ({} {})", state.commit.id.short(), state.commit.subject())
-            });
-            return format!("nothing to do: {image} is in Git{by}, live and healthy");
-        }
-        format!("{image} is in Git, live and healthy")
-    }
-
-    async fn checks(&self, aim: &Aim) -> Result<Vec<Check>, Error> {
-        let scope = crate::observe::Scope {
-            git: false,
-            ..self.setup.scope.clone()
-        };
-        let (sight, tip) = tokio::join!(
-            observe(&self.setup.clients, &scope, (self.setup.now)()),
-            self.fetch(),
-        );
-        let sight = sight?;
-        let landing = self.landing.clone().unwrap_or(Landing {
-            verdict: Verdict::Unknown,
-            evidence: "landing was not waited for".to_owned(),
-        });
-        let mut checks = goal(
-            &sight.observation,
-            &aim.desired,
-            &self.head.baseline,
-            Some(&landing),
-        );
-        if let Some(git) = &self.sight.observation.git {
-            let has = match &tip {
-                Ok(tip) => self.has_content(tip, aim).await,
-                Err(_) => None,
-            };
-            let shown = tip.as_ref().map_or("an unknown commit", CommitId::as_str);
-            checks.push(branch_check(has, &git.branch, shown));
-        }
-        Ok(checks)
-    }
-
-    async fn has_content(&self, tip: &CommitId, aim: &Aim) -> Option<bool> {
-        let path = self.sight.repository.clone()?;
-        let (tip, file) = (tip.clone(), self.file().to_owned());
-        let (target, wanted) = (self.target().clone(), aim.desired.clone());
-        tokio::task::spawn_blocking(move || {
-            let blob = path.open().ok()?.blob_at(&tip, &file).ok()??;
-            let text = String::from_utf8_lossy(&blob.bytes).into_owned();
-            Some(crate::observe::fields_of(&text, &target).is_some_and(|own| wanted.is_in(&own)))
-        })
-        .await
-        .ok()
-        .flatten()
     }
 
     /// Writes the end into the journal and completes the report.
@@ -495,18 +352,7 @@ impl Run {
     }
 }
 
-/// Nothing fails, and what is unknown is so because it cannot be read: waiting does
-/// not help.
-fn only_gaps(checks: &[Check]) -> bool {
-    let unreadable = |check: &Check| {
-        check.evidence.contains("could not be read") || check.evidence.contains("not waited for")
-    };
-    checks
-        .iter()
-        .all(|c| c.verdict == Verdict::Holds || (c.verdict == Verdict::Unknown && unreadable(c)))
-}
-
-fn goal_words(goal: Goal) -> &'static str {
+pub(super) fn goal_words(goal: Goal) -> &'static str {
     match goal {
         Goal::Edited => "the file in the work tree is edited",
         Goal::Committed => "the commit is made; nothing was pushed",

@@ -16,6 +16,12 @@ pub struct DocumentFields {
 }
 
 impl DocumentFields {
+    /// `spec.paused`; absent means false.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused.unwrap_or(false)
+    }
+
     /// A document that names nothing but this template.
     #[must_use]
     pub const fn of_template(template: PodTemplate) -> Self {
@@ -69,7 +75,7 @@ impl Desired {
             template: after.template.clone(),
             before: before.template.clone(),
             replicas: after.replicas.filter(|_| after.replicas != before.replicas),
-            paused: after.paused.filter(|_| after.paused != before.paused),
+            paused: (after.is_paused() != before.is_paused()).then(|| after.is_paused()),
             restarted_at: mark
                 .filter(|_| mark != before.template.restarted_at())
                 .map(str::to_owned),
@@ -114,7 +120,7 @@ impl Desired {
             && agrees(self.replicas, document.replicas)
             && self
                 .paused
-                .is_none_or(|wanted| document.paused.unwrap_or(false) == wanted)
+                .is_none_or(|wanted| document.is_paused() == wanted)
     }
 }
 

@@ -22,6 +22,17 @@ pub enum Right {
     ArgocdUpdate,
 }
 
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::PatchWorkload,
+        Self::PatchScale,
+        Self::PatchApplication,
+        Self::ArgocdSync,
+        Self::ArgocdUpdate,
+    ];
+}
+
 /// What is known about the rights. A right that was not asked is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

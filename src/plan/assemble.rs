@@ -74,6 +74,7 @@ pub(super) fn assemble(
             .patch
             .map(|(before, after)| live_diff(&before, &after)),
         debts: parts.debts,
+        git_effect_id: None,
         warnings: parts.warnings,
         approvals: request.approval.iter().cloned().collect(),
         request: request.clone(),

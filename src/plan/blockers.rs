@@ -37,7 +37,7 @@ pub(super) fn landing(observation: &Observation, request: &Request, changes_git:
         )),
         Some(workload)
             if !workload.rollout_complete()
-                || !matches!(request.intent, Intent::Rollback | Intent::Scale { .. }) =>
+                || !(request.intent == Intent::Rollback || request.intent.replicas().is_some()) =>
         {
             found.blockers.push(paused(workload));
         }
@@ -147,7 +147,7 @@ fn application_blockers(
     if !changes_git && let Some(blocker) = failed_sync(app) {
         found.blockers.push(blocker);
     }
-    if !matches!(request.intent, Intent::Scale { .. }) {
+    if request.intent.replicas().is_none() {
         ignored(app, observation, found);
     }
     windows_and_keys(app, observation, found);

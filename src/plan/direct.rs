@@ -5,7 +5,7 @@ use super::build::{Prepared, name_gaps};
 use super::document::{Document, restore_paths};
 use super::git_route::{self, content_blockers, describe, unasked_later_work, warnings};
 use super::ladder::{Standing, field_not_in_git, is_argo_managed, ladder};
-use super::live::{LIVE, json_patch, live_document, live_text, text_with};
+use super::live::{LIVE, json_patch, live_document, text_with};
 use super::steps::Course;
 use super::target::{Choice, choose};
 use super::{Allow, Blocker, Goal, Intent, Only, Refusal, Request, Route, To, Unknown, intent};
@@ -63,7 +63,7 @@ pub(super) fn prepare(
     let course = course(observation, request, &part, (&old, &new));
     let mut said = warnings(observation, choice.as_ref(), timeline);
     said.extend(direct_warnings(observation, workload, request, course));
-    let plan = assemble(
+    let mut plan = assemble(
         observation,
         request,
         target,
@@ -72,7 +72,7 @@ pub(super) fn prepare(
             files: part.prepared.as_ref().map_or(&[][..], |git| &git.files),
             git: observation.git.as_ref().filter(|_| part.prepared.is_some()),
             warnings: said,
-            before: live_text(workload),
+            before: before.source("spec.template").unwrap_or_default(),
             course,
             patch: course
                 .patch
@@ -80,6 +80,7 @@ pub(super) fn prepare(
             debts: part.debt.iter().cloned().collect(),
         },
     );
+    plan.with_git_part(part.prepared.as_ref().map(|git| git.plan.effect_id.clone()));
     Ok(Prepared {
         plan,
         files: Vec::new(),
@@ -240,7 +241,9 @@ fn desired(
 ) -> Desired {
     let mut desired = Desired::between(Some(old), new);
     match &request.intent {
-        Intent::Scale { replicas } => desired.replicas = Some(*replicas),
+        Intent::Scale { .. } | Intent::Abort { .. } => {
+            desired.replicas = request.intent.replicas();
+        }
         Intent::Bounce => desired.replicas = Some(workload.replicas),
         Intent::Pause => desired.paused = Some(true),
         Intent::Resume => desired.paused = Some(false),
@@ -260,7 +263,7 @@ fn course(
     (old, new): (&DocumentFields, &DocumentFields),
 ) -> Course {
     let bounce = request.intent == Intent::Bounce;
-    let scale = matches!(request.intent, Intent::Scale { .. }) && old.replicas != new.replicas;
+    let scale = request.intent.replicas().is_some() && old.replicas != new.replicas;
     let changed =
         old.template != new.template || old.paused.unwrap_or(false) != new.paused.unwrap_or(false);
     let app = observation.argocd.application.as_ref();

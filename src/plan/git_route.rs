@@ -122,7 +122,9 @@ pub(super) fn prepare(
 /// commit would change.
 fn keep_what_git_says(desired: &mut Desired, request: &Request, fields: &DocumentFields) {
     match &request.intent {
-        Intent::Scale { replicas } => desired.replicas = Some(*replicas),
+        Intent::Scale { .. } | Intent::Abort { .. } => {
+            desired.replicas = request.intent.replicas();
+        }
         Intent::Pause => desired.paused = Some(true),
         Intent::Resume => desired.paused = Some(false),
         Intent::Restart { .. } => {

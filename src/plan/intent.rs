@@ -19,7 +19,8 @@ pub(super) fn edited(
     intent: &Intent,
 ) -> Result<String, Blocker> {
     match intent {
-        Intent::Scale { replicas } => {
+        Intent::Scale { .. } | Intent::Abort { .. } => {
+            let replicas = intent.replicas();
             if target.kind == WorkloadKind::DaemonSet {
                 return Err(unsupported(intent, "a DaemonSet has no replicas"));
             }

@@ -66,6 +66,25 @@ pub(super) fn ladder(observation: &Observation, request: &Request, git_agrees: b
     ]
 }
 
+/// The ways to act on a target, as [`super::Plan::rungs`] has them; the first that can
+/// be gone is the chosen one.
+#[must_use]
+pub fn ladder_of(observation: &Observation, request: &Request) -> Vec<Rung> {
+    let steps = ladder(observation, request, false);
+    let order = if is_argo_managed(observation) {
+        [Route::Git, Route::Argo, Route::Direct, Route::Request]
+    } else {
+        // Nothing applies a commit.
+        [Route::Direct, Route::Git, Route::Argo, Route::Request]
+    };
+    let chosen = order.into_iter().find(|route| {
+        steps
+            .iter()
+            .any(|step| step.route == *route && step.standing == Standing::Possible)
+    });
+    rungs(&steps, chosen.unwrap_or(Route::Request))
+}
+
 /// The rungs as a plan shows them.
 pub(super) fn rungs(ladder: &[Step], chosen: Route) -> Vec<Rung> {
     ladder
@@ -124,11 +143,20 @@ fn git(observation: &Observation, request: &Request) -> Step {
 
 /// Why the field that an intent is about is not Git's to say.
 pub(super) fn field_not_in_git(observation: &Observation, intent: &Intent) -> Option<Blocker> {
-    let about_replicas = matches!(intent, Intent::Scale { .. } | Intent::Bounce);
+    let about_replicas = intent.replicas().is_some() || *intent == Intent::Bounce;
     if !about_replicas {
         return None;
     }
-    if let Some(hpa) = observation.cluster.hpas.iter().flatten().next() {
+    // An autoscaler leaves 0 alone, and 0 in a manifest that named no number is applied.
+    let out = matches!(intent, Intent::Abort { .. });
+    if let Some(hpa) = observation
+        .cluster
+        .hpas
+        .iter()
+        .flatten()
+        .next()
+        .filter(|_| !out)
+    {
         return Some(Blocker::new(
             "replicas-autoscaled",
             format!(
@@ -154,7 +182,7 @@ pub(super) fn field_not_in_git(observation: &Observation, intent: &Intent) -> Op
         ));
     }
     let tip = observation.git.as_ref().and_then(|git| git.states.first());
-    (tip.is_some_and(|state| state.replicas.is_none())).then(|| {
+    (!out && tip.is_some_and(|state| state.replicas.is_none())).then(|| {
         Blocker::new(
             "replicas-not-in-git",
             "the manifest names no replicas: Git does not decide over them",
@@ -291,7 +319,9 @@ pub(super) fn right_words(right: Right, observation: &Observation) -> String {
 /// The rights of which one is needed for a direct change.
 pub(super) fn direct_rights(intent: &Intent, kind: WorkloadKind) -> &'static [Right] {
     match intent {
-        Intent::Scale { .. } | Intent::Bounce if kind != WorkloadKind::DaemonSet => {
+        Intent::Scale { .. } | Intent::Abort { .. } | Intent::Bounce
+            if kind != WorkloadKind::DaemonSet =>
+        {
             &[Right::PatchScale, Right::PatchWorkload]
         }
         _ => &[Right::PatchWorkload],

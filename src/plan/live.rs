@@ -57,10 +57,9 @@ pub(super) fn json_patch(
     if let Some(replicas) = after.replicas.filter(|_| after.replicas != before.replicas) {
         operations.push(json!({"op": "replace", "path": "/spec/replicas", "value": replicas}));
     }
-    let paused = |fields: &DocumentFields| fields.paused.unwrap_or(false);
-    if paused(before) != paused(after) {
+    if before.is_paused() != after.is_paused() {
         // `add` replaces a member that is there (RFC 6902, 4.1).
-        let value = paused(after);
+        let value = after.is_paused();
         operations.push(json!({"op": "add", "path": "/spec/paused", "value": value}));
     }
     Value::Array(operations)

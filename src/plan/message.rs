@@ -2,7 +2,7 @@
 
 use crate::model::{RunId, plain};
 
-use super::{Plan, Target};
+use super::{Intent, Plan, Target};
 
 /// The trailers of a run's commit.
 #[derive(Debug, Clone)]
@@ -13,15 +13,40 @@ pub struct Trailers<'a> {
     pub run: &'a RunId,
 }
 
-/// The subject of a rollback's commit.
-fn subject(target: &Target) -> String {
-    format!("fix: rollback {} to previous stable version", target.name)
+/// The commit's subject where none is given.
+fn subject(target: &Target, intent: &Intent) -> String {
+    let name = &target.name;
+    match intent {
+        Intent::Rollback => format!("fix: rollback {name} to previous stable version"),
+        Intent::Adopt => "fix: sync git with rolled-back version".to_owned(),
+        Intent::Scale { replicas } => format!("chore: scale {name} to {replicas}"),
+        Intent::Abort { .. } => format!("fix: take canary {name} out"),
+        Intent::SetImage { images } => match images.as_slice() {
+            [(_, image)] => format!("chore: set the image of {name} to {image}"),
+            _ => format!("chore: set the images of {name}"),
+        },
+        Intent::SetEnv { variables, .. } => {
+            let names: Vec<&str> = variables.iter().map(|v| v.name.as_str()).collect();
+            format!("chore: set {} of {name}", names.join(", "))
+        }
+        Intent::Restart { .. } => format!("chore: restart {name}"),
+        Intent::Pause => format!("chore: pause {name}"),
+        Intent::Resume => format!("chore: resume {name}"),
+        Intent::Bounce => format!("chore: bounce {name}"),
+    }
 }
 
 /// The message without trailers: subject, from what to what, why.
 pub(super) fn body(target: &Target, request: &super::Request) -> String {
-    let first = request.message.clone().unwrap_or_else(|| subject(target));
+    let first = request
+        .message
+        .clone()
+        .unwrap_or_else(|| subject(target, &request.intent));
     let mut text = plain(first.trim());
+    if request.intent != Intent::Rollback {
+        text.push_str(&changed(target, request));
+        return text;
+    }
     let from = commit_words(&target.from.image, target.from.commit.as_deref());
     let to = commit_words(&target.to.image, target.to.commit.as_deref());
     text.push_str(&format!(
@@ -56,6 +81,24 @@ pub(super) fn body(target: &Target, request: &super::Request) -> String {
     text
 }
 
+/// What another intent than a rollback changes.
+fn changed(target: &Target, request: &super::Request) -> String {
+    let mut text = format!(
+        "\n\n{}/{} in namespace {}: {}.\n",
+        target.kind.as_str().to_lowercase(),
+        target.name,
+        target.namespace,
+        request.intent.word()
+    );
+    for field in &target.fields {
+        text.push_str(&format!("- {}\n", plain(field)));
+    }
+    if let Some(reason) = &request.reason {
+        text.push_str(&format!("Reason: {}\n", plain(reason.trim())));
+    }
+    text
+}
+
 fn commit_words(image: &str, commit: Option<&str>) -> String {
     match commit {
         Some(commit) => {
@@ -70,7 +113,8 @@ fn commit_words(image: &str, commit: Option<&str>) -> String {
 #[must_use]
 pub fn commit_message(message: &str, trailers: &Trailers<'_>) -> String {
     let mut lines = Vec::new();
-    for target in &trailers.plan.targets {
+    let rollback = trailers.plan.intent == Intent::Rollback.word();
+    for target in trailers.plan.targets.iter().filter(|_| rollback) {
         if let Some(commit) = &target.from.commit {
             lines.push(format!("Rollback-Of: {commit}"));
         }

@@ -31,6 +31,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::{Decision, Prepared, build};
+pub use ladder::ladder_of;
 pub use message::{Trailers, commit_message};
 pub use request::{Allow, Goal, Intent, Only, Request, Route, To, Variable, parse_to};
 pub use target::bad_release;
@@ -277,6 +278,8 @@ pub struct Plan {
     pub writes: Vec<String>,
     /// What Git still has to be told after the cluster was changed.
     pub debts: Vec<String>,
+    /// Hash of what Git's part does, on another route.
+    pub git_effect_id: Option<String>,
     /// The steps.
     pub steps: Vec<Step>,
     /// What should be known before saying yes.
@@ -300,6 +303,36 @@ impl Plan {
     #[must_use]
     pub fn is_intact(&self) -> bool {
         assemble::plan_id(self) == self.plan_id
+    }
+
+    /// Notes the effect of Git's part; the plan's id follows.
+    fn with_git_part(&mut self, effect_id: Option<String>) {
+        self.git_effect_id = effect_id;
+        self.plan_id = assemble::plan_id(self);
+    }
+
+    /// Whether a step does this.
+    #[must_use]
+    pub fn has(&self, action: Action) -> bool {
+        self.steps.iter().any(|step| step.action == action)
+    }
+
+    /// Whether anything would be changed.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        !self.commits.is_empty() || !self.writes.is_empty()
+    }
+
+    /// Whether the change goes through Git first.
+    #[must_use]
+    pub fn is_through_git(&self) -> bool {
+        self.route == Route::Git.word()
+    }
+
+    /// Whether the cluster is changed where Git takes too long.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        self.is_through_git() && self.has(Action::Patch)
     }
 
     /// The plan's id.

@@ -65,6 +65,11 @@ pub enum Intent {
     Bounce,
     /// Make Git say what the cluster runs.
     Adopt,
+    /// Take a canary out: no replicas, its manifest kept.
+    Abort {
+        /// The production workload beside it, which must stay untouched.
+        production: Option<String>,
+    },
 }
 
 impl Intent {
@@ -81,6 +86,17 @@ impl Intent {
             Self::Resume => "resume",
             Self::Bounce => "bounce",
             Self::Adopt => "adopt",
+            Self::Abort { .. } => "abort",
+        }
+    }
+
+    /// The number of replicas that it sets, if it sets one.
+    #[must_use]
+    pub const fn replicas(&self) -> Option<i64> {
+        match self {
+            Self::Scale { replicas } => Some(*replicas),
+            Self::Abort { .. } => Some(0),
+            _ => None,
         }
     }
 
@@ -97,6 +113,7 @@ impl Intent {
             Self::Resume => "resume",
             Self::Bounce => "bounce",
             Self::Adopt => "adopt",
+            Self::Abort { .. } => "take out",
         }
     }
 }
@@ -270,6 +287,29 @@ impl Request {
         Self {
             to: To::Commit(commit.as_str().to_owned()),
             ..self.clone()
+        }
+    }
+
+    /// The same request with its target pinned to what a plan chose, so that planning
+    /// again cannot choose another.
+    #[must_use]
+    pub fn pinned_to(&self, plan: &super::Plan) -> Self {
+        let Some(target) = plan
+            .targets
+            .first()
+            .filter(|_| self.intent == Intent::Rollback)
+        else {
+            return self.clone();
+        };
+        let commit = target.to.commit.as_deref();
+        let commit = commit.and_then(|text| CommitId::parse(text).ok());
+        match (commit, &target.replica_set) {
+            (Some(commit), _) => self.pinned(&commit),
+            (None, Some(name)) => Self {
+                to: To::ReplicaSet(name.clone()),
+                ..self.clone()
+            },
+            (None, None) => self.clone(),
         }
     }
 }

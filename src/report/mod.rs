@@ -2,17 +2,21 @@
 //! Markdown for a pull request or a job summary. Pure.
 
 mod access;
+mod drill;
 mod history;
 mod human;
 mod plan;
+mod role;
 mod run;
 mod schema;
 mod status;
 
 pub use access::AccessReport;
+pub use drill::{DrillReport, DrillTarget, DrillTest, Outcome, Probe, Probes, drill_target};
 pub use history::{HistoryEntryReport, HistoryReport};
 pub use human::{Style, Tint, ago, duration_words, one_line, table};
-pub use plan::{decision_text, plan_markdown, plan_text, refusal_text};
+pub use plan::{decision_text, ladder_text, plan_markdown, plan_text, refusal_text};
+pub use role::role_text;
 pub use run::{
     CommitReport, RunReport, RunState, StepReport, run_markdown, run_text, target_seconds,
 };

@@ -1,17 +1,23 @@
 //! A plan or a refusal for people.
 
 use super::human::{Style, Tint, duration_words, one_line};
-use crate::plan::{Decision, Plan, Refusal, Target};
+use crate::plan::{Decision, Intent, Plan, Refusal, Target};
 
 /// The plan as text: target and why, what is taken back, diff, message, steps.
 #[must_use]
 pub fn plan_text(plan: &Plan, style: Style) -> String {
     let mut out = String::new();
     for target in &plan.targets {
-        out.push_str(&target_text(target, style));
+        out.push_str(&target_text(target, plan.request.intent.verb(), style));
     }
-    if plan.commits.is_empty() {
+    if !plan.acts() {
+        out.push_str("everything is so already: nothing is changed\n");
+    } else if plan.commits.is_empty() && plan.is_through_git() {
         out.push_str("Git already has the target state: no commit is needed\n");
+    }
+    if let Some(patch) = &plan.patch {
+        out.push('\n');
+        out.push_str(&diff_text(patch));
     }
     for commit in &plan.commits {
         let parent: String = commit.parent.chars().take(7).collect();
@@ -30,7 +36,7 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
     out.push_str("\nsteps\n");
     for step in &plan.steps {
         out.push_str(&format!(
-            "  {:<8} {} (at most {})\n",
+            "  {:<9} {} (at most {})\n",
             step.id,
             step.ensures,
             duration_words(step.deadline_seconds)
@@ -50,21 +56,42 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
             one_line(warning, 400)
         ));
     }
-    let rungs: Vec<String> = plan
-        .rungs
-        .iter()
-        .map(|rung| format!("{} ({})", rung.route, rung.verdict))
-        .collect();
-    out.push_str(&format!(
-        "route {}; rungs: {}; plan {}\n",
-        plan.route,
-        rungs.join(", "),
-        plan.plan_id
-    ));
+    for debt in &plan.debts {
+        out.push_str(&format!(
+            "{} {}\n",
+            Tint::Warn.paint("debt:"),
+            one_line(debt, 400)
+        ));
+    }
+    out.push_str(&ladder_text(&plan.rungs));
+    for write in &plan.writes {
+        out.push_str(&format!("  sends     {write}\n"));
+    }
+    out.push_str(&format!("plan {}\n", plan.plan_id));
     out
 }
 
-fn target_text(target: &Target, _style: Style) -> String {
+/// The ways to act, each with what speaks for or against it.
+#[must_use]
+pub fn ladder_text(rungs: &[crate::plan::Rung]) -> String {
+    let mut out = "\nroutes\n".to_owned();
+    for rung in rungs {
+        let word = match rung.verdict.as_str() {
+            "chosen" => Tint::Good.paint("chosen  "),
+            "closed" => Tint::Dim.paint("closed  "),
+            "unknown" => Tint::Warn.paint("unknown "),
+            _ => "possible".to_owned(),
+        };
+        out.push_str(&format!(
+            "  {:<9} {word}  {}\n",
+            rung.route,
+            one_line(&rung.reason, 300)
+        ));
+    }
+    out
+}
+
+fn target_text(target: &Target, verb: &str, _style: Style) -> String {
     let short = |commit: &Option<String>| {
         commit
             .as_ref()
@@ -72,28 +99,49 @@ fn target_text(target: &Target, _style: Style) -> String {
     };
     let mut out = format!(
         "{} {}/{} in namespace {}\n",
-        Tint::Bold.paint("roll back"),
+        Tint::Bold.paint(verb),
         target.kind.as_str().to_lowercase(),
         target.name,
         target.namespace
     );
-    out.push_str(&format!(
-        "  from  {} ({})\n",
-        target.from.image,
-        short(&target.from.commit)
-    ));
-    out.push_str(&format!(
-        "  to    {} ({}), {}: {}\n",
-        target.to.image,
-        short(&target.to.commit),
-        target.to.grade.as_str(),
-        one_line(&target.to.reason, 160)
-    ));
-    out.push_str(&format!("  in    {}:{}", target.file, target.line));
-    if let Some(application) = &target.application {
-        out.push_str(&format!(", Application {application}"));
+    let from = match &target.from.commit {
+        Some(_) => format!("{} ({})", target.from.image, short(&target.from.commit)),
+        None => target.from.image.clone(),
+    };
+    out.push_str(&format!("  from  {from}\n"));
+    if verb == Intent::Rollback.verb() {
+        out.push_str(&format!(
+            "  to    {} ({}), {}: {}\n",
+            target.to.image,
+            short(&target.to.commit),
+            target.to.grade.as_str(),
+            one_line(&target.to.reason, 160)
+        ));
+    } else if target.to.image != target.from.image {
+        out.push_str(&format!("  to    {}\n", target.to.image));
     }
-    out.push('\n');
+    if let Some((before, after)) = target.replicas {
+        out.push_str(&format!("  replicas  {before} to {after}\n"));
+    }
+    let mut places = Vec::new();
+    if !target.file.is_empty() {
+        places.push(format!("{}:{}", target.file, target.line));
+    }
+    places.extend(
+        target
+            .replica_set
+            .iter()
+            .map(|set| format!("template of {set}")),
+    );
+    places.extend(
+        target
+            .application
+            .iter()
+            .map(|app| format!("Application {app}")),
+    );
+    if !places.is_empty() {
+        out.push_str(&format!("  in    {}\n", places.join(", ")));
+    }
     for skipped in &target.skipped {
         out.push_str(&format!("  passed over  {}\n", one_line(skipped, 200)));
     }
@@ -200,7 +248,8 @@ pub fn plan_markdown(plan: &Plan) -> String {
     let mut out = String::new();
     for target in &plan.targets {
         out.push_str(&format!(
-            "## Roll back {}/{} in {}\n\n| | image | commit |\n|---|---|---|\n| from | `{}` | `{}` |\n| to | `{}` | `{}` |\n\nGrade: {} ({}).\n",
+            "## {}: {}/{} in {}\n\n| | image | commit |\n|---|---|---|\n| from | `{}` | `{}` |\n| to | `{}` | `{}` |\n\nGrade: {} ({}).\n",
+            plan.intent,
             target.kind.as_str().to_lowercase(),
             target.name,
             target.namespace,

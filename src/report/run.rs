@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::human::{Tint, one_line};
 use crate::model::{Check, Verdict};
-use crate::plan::{API_VERSION, Plan};
+use crate::plan::{API_VERSION, Intent, Plan};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +93,10 @@ pub struct RunReport {
     pub run_id: String,
     /// Its plan.
     pub plan_id: String,
+    /// What was done: `rollback`, `scale`, ...
+    pub intent: String,
+    /// The route.
+    pub route: String,
     /// The workload, in words.
     pub target: String,
     /// How it ended.
@@ -150,6 +154,8 @@ impl RunReport {
             kind: "Run".to_owned(),
             run_id: run_id.to_owned(),
             plan_id: plan.plan_id.clone(),
+            intent: plan.intent.clone(),
+            route: plan.route.clone(),
             target: target.map(target_words).unwrap_or_default(),
             state: RunState::Open,
             reason: String::new(),
@@ -158,7 +164,7 @@ impl RunReport {
             checks: Vec::new(),
             taken_back: target.map(taken_back).unwrap_or_default(),
             kept: target.map(kept).unwrap_or_default(),
-            roll_forward: target.and_then(roll_forward),
+            roll_forward: target.and_then(|target| roll_forward(target, plan)),
             next: Vec::new(),
             notes: plan.warnings.clone(),
             evidence: None,
@@ -207,15 +213,66 @@ fn kept(target: &crate::plan::Target) -> Vec<String> {
         .collect()
 }
 
-fn roll_forward(target: &crate::plan::Target) -> Option<String> {
-    let commit = target.from.commit.as_ref()?;
-    let short: String = commit.chars().take(12).collect();
-    Some(format!(
-        "unship rollback {}/{} -n {} --to commit:{short}",
+/// The command that takes it back again.
+fn roll_forward(target: &crate::plan::Target, plan: &Plan) -> Option<String> {
+    let place = format!(
+        "{}/{} -n {}",
         target.kind.as_str().to_lowercase(),
         target.name,
         target.namespace
-    ))
+    );
+    match &plan.request.intent {
+        Intent::Rollback => {
+            let to = match (&target.from.commit, target.from.image.is_empty()) {
+                (Some(commit), _) => {
+                    let short: String = commit.chars().take(12).collect();
+                    format!("commit:{short}")
+                }
+                (None, false) => target.from.image.clone(),
+                (None, true) => return None,
+            };
+            Some(format!("unship rollback {place} --to {to}"))
+        }
+        Intent::Scale { .. } | Intent::Abort { .. } => {
+            let (before, _) = target.replicas?;
+            let (name, rest) = place.split_once(' ')?;
+            Some(format!("unship scale {name} {before} {rest}"))
+        }
+        Intent::Pause => Some(format!("unship resume {place}")),
+        Intent::Resume => Some(format!("unship pause {place}")),
+        Intent::SetImage { .. } | Intent::SetEnv { .. } => {
+            Some(format!("unship rollback {place} --to previous"))
+        }
+        Intent::Restart { .. } | Intent::Bounce | Intent::Adopt => None,
+    }
+}
+
+impl RunReport {
+    /// Whether the branch or the cluster was changed.
+    fn acted(&self) -> bool {
+        let acts = ["patch", "scale", "scaleUp", "rollback"];
+        self.commits.iter().any(|commit| commit.pushed)
+            || self
+                .steps
+                .iter()
+                .any(|step| step.state == "done" && acts.contains(&step.id.as_str()))
+    }
+
+    fn back_word(&self) -> &'static str {
+        if self.intent == Intent::Rollback.word() {
+            "roll forward again"
+        } else {
+            "back again"
+        }
+    }
+
+    fn changed_word(&self) -> String {
+        if self.intent == Intent::Rollback.word() {
+            "taken back".to_owned()
+        } else {
+            "changed".to_owned()
+        }
+    }
 }
 
 /// The report as text.
@@ -242,7 +299,7 @@ pub fn run_text(run: &RunReport) -> String {
         let word = if commit.pushed { "pushed to" } else { "on" };
         out.push_str(&format!("commit {short} {word} {}\n", commit.branch));
     }
-    list(&mut out, "taken back", &run.taken_back);
+    list(&mut out, &run.changed_word(), &run.taken_back);
     list(&mut out, "kept", &run.kept);
     for note in &run.notes {
         out.push_str(&format!("note: {}\n", one_line(note, 400)));
@@ -254,13 +311,13 @@ pub fn run_text(run: &RunReport) -> String {
         out.push_str(&format!("next: {}\n", one_line(next, 400)));
     }
     if let Some(command) = &run.roll_forward
-        && run.commits.iter().any(|commit| commit.pushed)
+        && run.acted()
         && matches!(
             run.state,
             RunState::Succeeded | RunState::Inconclusive | RunState::Failed
         )
     {
-        out.push_str(&format!("roll forward again: {command}\n"));
+        out.push_str(&format!("{}: {command}\n", run.back_word()));
     }
     let met = if run.seconds <= TOTAL_TARGET_SECONDS {
         "met"
@@ -286,7 +343,7 @@ fn steps_text(run: &RunReport, out: &mut String) {
             _ => String::new(),
         };
         out.push_str(&format!(
-            "  {:<8} {:<12} {seconds}{target}",
+            "  {:<9} {:<12} {seconds}{target}",
             step.id, step.state
         ));
         if !step.evidence.is_empty() {
@@ -339,7 +396,7 @@ pub fn run_markdown(run: &RunReport) -> String {
         ));
     }
     if let Some(command) = &run.roll_forward {
-        out.push_str(&format!("\nRoll forward again: `{command}`\n"));
+        out.push_str(&format!("\n{}: `{command}`\n", run.back_word()));
     }
     out
 }

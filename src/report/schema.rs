@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
-use super::{AccessReport, ErrorReport, HistoryReport, RefusalReport, RunReport, StatusReport};
+use super::{
+    AccessReport, DrillReport, ErrorReport, HistoryReport, RefusalReport, RunReport, StatusReport,
+};
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 7] = [
-    "Plan", "Refusal", "Run", "Status", "History", "Access", "Error",
+pub const KINDS: [&str; 8] = [
+    "Plan", "Refusal", "Run", "Status", "History", "Access", "Drill", "Error",
 ];
 
 /// The JSON Schema of a kind.
@@ -19,6 +21,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "Run" => schemars::schema_for!(RunReport),
         "Status" => schemars::schema_for!(StatusReport),
         "History" => schemars::schema_for!(HistoryReport),
+        "Drill" => schemars::schema_for!(DrillReport),
         "Access" => schemars::schema_for!(AccessReport),
         "Error" => schemars::schema_for!(ErrorReport),
         _ => return None,

@@ -17,6 +17,9 @@ pub struct Baseline {
     pub rest_of_spec: Option<Value>,
     /// Replicas.
     pub replicas: Option<i64>,
+    /// `metadata.generation`.
+    #[serde(default)]
+    pub generation: Option<i64>,
     /// Whether an autoscaler owns the replicas.
     pub autoscaled: bool,
     /// Services whose endpoints were this workload's pods.
@@ -31,6 +34,7 @@ impl Baseline {
         Self {
             rest_of_spec: workload.map(|w| w.rest_of_spec.clone()),
             replicas: workload.map(|w| w.replicas),
+            generation: workload.map(|w| w.generation),
             autoscaled: observation
                 .cluster
                 .hpas
@@ -72,14 +76,28 @@ fn services(observation: &Observation) -> Vec<(String, usize, usize)> {
         .collect()
 }
 
+/// What is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Goals<'g> {
+    /// What should be live.
+    pub desired: &'g Desired,
+    /// What the object was before.
+    pub baseline: &'g Baseline,
+    /// What came of landing, where the plan waits for it.
+    pub landing: Option<&'g Landing>,
+    /// Whether the plan has a rollout to wait for.
+    pub rollout: bool,
+}
+
 /// Judges the goal, without the branch (see [`branch_check`]).
 #[must_use]
-pub fn goal(
-    observation: &Observation,
-    desired: &Desired,
-    baseline: &Baseline,
-    landing: Option<&Landing>,
-) -> Vec<Check> {
+pub fn goal(observation: &Observation, goals: Goals<'_>) -> Vec<Check> {
+    let Goals {
+        desired,
+        baseline,
+        landing,
+        rollout,
+    } = goals;
     let mut checks = Vec::new();
     let Some(workload) = &observation.cluster.workload else {
         return vec![Check::new(
@@ -105,11 +123,13 @@ pub fn goal(
             landing.evidence.clone(),
         ));
     }
-    checks.push(rollout_check(workload));
-    let current = current_set(observation, workload);
-    checks.push(pods_check(observation, workload, current));
-    checks.push(images_check(observation, workload, current));
-    checks.push(endpoints_check(observation, workload, baseline));
+    if rollout {
+        checks.push(rollout_check(workload));
+        let current = current_set(observation, workload);
+        checks.push(pods_check(observation, workload, current));
+        checks.push(images_check(observation, workload, current));
+        checks.push(endpoints_check(observation, workload, baseline));
+    }
     checks.push(rest_check(workload, baseline, desired));
     checks
 }

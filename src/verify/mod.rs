@@ -2,7 +2,9 @@
 //! complete, does the service serve. Pure.
 
 mod goal;
+mod guard;
 mod landing;
 
-pub use goal::{Baseline, branch_check, goal};
+pub use goal::{Baseline, Goals, branch_check, goal};
+pub use guard::{Guard, guard_check};
 pub use landing::{Landing, Relation, judge_landing};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+mod routes;
 mod world;
 
 use super::*;
-use crate::model::{Application, CommitId, SyncWindow};
+use crate::model::{Application, CommitId, Observation, SyncWindow};
 use crate::timeline::Timeline;
 use world::*;
 

@@ -1,0 +1,205 @@
+//! `unship abort`: a canary out. Evidence first, no replicas, the manifest kept,
+//! production proved untouched.
+
+use jiff::Timestamp;
+
+use super::args::{Acting, Global, Manner, Source, target};
+use super::carry::{Consent, Planned, carry_out, decide, dry_run, scope_for};
+use super::context::Context;
+use super::failure::Failure;
+use super::rollback::in_manner;
+use super::ui::Ui;
+use crate::config::{RepositoryConfig, Service};
+use crate::exit::ExitStatus;
+use crate::model::{WorkloadKind, WorkloadRef};
+use crate::observe::{Error as ObserveError, Sight, observe};
+use crate::plan::{Intent, Request};
+use crate::verify::Guard;
+
+/// Arguments of `unship abort`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  unship abort zai-proxy-test -n mcp --production zai-proxy\n  unship abort zai-proxy -n mcp      # a service with two roles in unship.yaml"
+)]
+pub(super) struct Args {
+    /// The canary workload, or a service of unship.yaml that has one
+    target: String,
+    /// The production workload beside it, which must stay untouched
+    #[arg(long, value_name = "NAME")]
+    production: Option<String>,
+    #[command(flatten)]
+    manner: Manner,
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// The two workloads.
+struct Roles {
+    canary: String,
+    production: Option<String>,
+}
+
+/// Runs it.
+pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
+    let (kind, name) = target(&args.target).map_err(Failure::usage)?;
+    let context = Context::new(global).await?;
+    context.somebody_to_ask()?;
+    let roles = roles(&context, args, (kind, &name)).await?;
+    if roles.production.as_deref() == Some(roles.canary.as_str()) {
+        return Err(Failure::usage(format!(
+            "{} cannot be the canary and the production at once",
+            roles.canary
+        )));
+    }
+    let (planned, guard) = tokio::join!(
+        plan(&context, args, (kind, &roles)),
+        guard(&context, args, (kind, &roles)),
+    );
+    let (mut planned, guard) = (planned?, guard?);
+    if guard.is_none()
+        && let crate::plan::Decision::Plan(prepared) = &mut planned.decision
+    {
+        prepared.plan.warnings.push(
+            "no production workload is named: whether it stays untouched is not checked (--production NAME)"
+                .to_owned(),
+        );
+    }
+    if args.acting.dry_run.is_some() {
+        return Ok(dry_run(&planned, ui));
+    }
+    let consent = Consent {
+        guard,
+        ..Consent::of(&args.acting, &args.manner)
+    };
+    Box::pin(carry_out(global, &context, planned, &consent, ui)).await
+}
+
+/// Which workload is the canary and which the production: as the flags, the user's
+/// configuration or the repository's unship.yaml say.
+async fn roles(
+    context: &Context,
+    args: &Args,
+    (kind, name): (Option<WorkloadKind>, &str),
+) -> Result<Roles, Failure> {
+    if let Some(production) = &args.production {
+        return Ok(Roles {
+            canary: name.to_owned(),
+            production: Some(production.clone()),
+        });
+    }
+    if let Some(found) = of_services(&context.config.services, name, &context.namespace)? {
+        return Ok(found);
+    }
+    let scope = context.scope(kind, name.to_owned(), &args.source);
+    match observe(&context.clients, &scope, Timestamp::now()).await {
+        Ok(sight) => {
+            let config = repository_config(&sight).await?;
+            let found = of_services(&config.services, name, &context.namespace)?;
+            Ok(found.unwrap_or_else(|| Roles {
+                canary: name.to_owned(),
+                production: None,
+            }))
+        }
+        Err(error @ ObserveError::NotFound { .. }) => Err(Failure::from(error).hint(
+            "a service with a canary is declared under `services` in unship.yaml or the configuration",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn of_services(
+    services: &std::collections::BTreeMap<String, Service>,
+    name: &str,
+    namespace: &str,
+) -> Result<Option<Roles>, Failure> {
+    let here = |service: &&Service| {
+        service
+            .namespace
+            .as_deref()
+            .is_none_or(|own| own == namespace)
+    };
+    let named = services.get(name).filter(here);
+    let by_canary = || services.values().filter(here).find(|s| s.canary == name);
+    if let Some(service) = named.or_else(by_canary) {
+        return Ok(Some(Roles {
+            canary: service.canary.clone(),
+            production: Some(service.production.clone()),
+        }));
+    }
+    let production = services.iter().find(|(_, s)| s.production == name);
+    match production {
+        Some((own, service)) => Err(Failure::refused(format!(
+            "{name} is the production of service {own}; its canary is {}",
+            service.canary
+        ))
+        .hint(format!(
+            "`unship abort {}` takes the canary out, `unship rollback {name}` rolls production back",
+            service.canary
+        ))),
+        None => Ok(None),
+    }
+}
+
+/// The repository's own unship.yaml at the planned tip. It is untrusted: what it may
+/// say is a narrower kind than the user's configuration.
+pub(super) async fn repository_config(sight: &Sight) -> Result<RepositoryConfig, Failure> {
+    let (Some(path), Some(git)) = (sight.repository.clone(), &sight.observation.git) else {
+        return Ok(RepositoryConfig::default());
+    };
+    let tip = git.tip.clone();
+    let blob = tokio::task::spawn_blocking(move || path.open()?.blob_at(&tip, "unship.yaml"))
+        .await
+        .map_err(|_| crate::git::GitError::Interrupted)
+        .and_then(|blob| blob)?;
+    let Some(blob) = blob else {
+        return Ok(RepositoryConfig::default());
+    };
+    let text = String::from_utf8_lossy(&blob.bytes);
+    RepositoryConfig::parse("unship.yaml of the repository", &text)
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+async fn plan(
+    context: &Context,
+    args: &Args,
+    (kind, roles): (Option<WorkloadKind>, &Roles),
+) -> Result<Planned, Failure> {
+    let reference = WorkloadRef {
+        kind: kind.unwrap_or(WorkloadKind::Deployment),
+        namespace: context.namespace.clone(),
+        name: roles.canary.clone(),
+    };
+    let mut request = Request {
+        intent: Intent::Abort {
+            production: roles.production.clone(),
+        },
+        ..Request::new(reference)
+    };
+    request.allow.outage = true;
+    let mut request = in_manner(request, &args.manner)?;
+    request.consent = args.acting.yes;
+    let scope = context.scope(kind, roles.canary.clone(), &args.source);
+    decide(context, scope_for(scope, &request), request).await
+}
+
+async fn guard(
+    context: &Context,
+    args: &Args,
+    (kind, roles): (Option<WorkloadKind>, &Roles),
+) -> Result<Option<Guard>, Failure> {
+    let Some(production) = &roles.production else {
+        return Ok(None);
+    };
+    let mut scope = context.scope(kind, production.clone(), &args.source);
+    scope.git = false;
+    let sight = observe(&context.clients, &scope, Timestamp::now()).await?;
+    match Guard::of(&sight.observation) {
+        Some(guard) => Ok(Some(guard)),
+        None => Err(Failure::refused(format!(
+            "the production workload {production} could not be read, so it could not be proved untouched"
+        ))
+        .hint("`unship access` shows what this identity may read")),
+    }
+}
