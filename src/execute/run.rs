@@ -416,6 +416,7 @@ impl Run {
     async fn checks(&self, aim: &Aim) -> Result<Vec<Check>, Error> {
         let scope = crate::observe::Scope {
             git: false,
+            rights: false,
             ..self.setup.scope.clone()
         };
         let (sight, tip) = tokio::join!(
