@@ -5,12 +5,13 @@ use std::error::Error as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
-use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, redirect};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::{Certificate, Client, Identity, Method, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::error::{Error, fit};
+use super::refusal::{Said, or_missing};
 use super::settings::Resolved;
 use crate::model::mask_url;
 
@@ -30,7 +31,15 @@ pub struct Argocd {
     requests: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-/// One GET.
+/// What a write sends.
+pub(super) struct Write {
+    /// POST, PATCH or DELETE.
+    pub(super) method: Method,
+    /// The body, unless there is none.
+    pub(super) body: Option<Value>,
+}
+
+/// One request: a GET, unless it writes.
 pub(super) struct Ask {
     /// The kind of request, for counting.
     pub(super) kind: &'static str,
@@ -46,6 +55,8 @@ pub(super) struct Ask {
     pub(super) largest: usize,
     /// A 403 may mean that the Application does not exist.
     pub(super) hides_missing: bool,
+    /// What it changes.
+    pub(super) write: Option<Write>,
 }
 
 impl Ask {
@@ -58,6 +69,7 @@ impl Ask {
             limit: None,
             largest: LARGEST,
             hides_missing: false,
+            write: None,
         }
     }
 
@@ -163,6 +175,27 @@ impl Argocd {
         }
     }
 
+    /// Sends a write, once: what has no answer may have been carried out.
+    pub(super) async fn write(&self, ask: &Ask) -> Result<Value, Error> {
+        if self.server.read_only_proxy {
+            return Err(Error::ReadOnly {
+                what: ask.what.clone(),
+                server: self.server.base_url.clone(),
+            });
+        }
+        match tokio::time::timeout(self.request_timeout, self.attempt(ask)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(Failed {
+                error: error @ (Error::TimedOut { .. } | Error::Unreachable { .. }),
+                again,
+            })) if again || matches!(error, Error::TimedOut { .. }) => {
+                Err(unknown(ask, error.to_string()))
+            }
+            Ok(Err(failed)) => Err(failed.error),
+            Err(_) => Err(unknown(ask, self.timed_out(ask).to_string())),
+        }
+    }
+
     fn timed_out(&self, ask: &Ask) -> Error {
         let limit = ask.limit.unwrap_or(self.request_timeout);
         Error::TimedOut {
@@ -175,7 +208,16 @@ impl Argocd {
     async fn attempt(&self, ask: &Ask) -> Result<Value, Failed> {
         let client = self.client()?;
         let url = self.url(ask)?;
-        let mut request = client.get(url);
+        let mut request = match &ask.write {
+            None => client.get(url),
+            // Argo CD takes no write without this very type, not even one without a body.
+            Some(write) => client
+                .request(write.method.clone(), url)
+                .header(CONTENT_TYPE, "application/json"),
+        };
+        if let Some(body) = ask.write.as_ref().and_then(|write| write.body.as_ref()) {
+            request = request.body(body.to_string());
+        }
         if let Some(token) = &self.server.token {
             request = request.header(AUTHORIZATION, self.bearer(ask, token)?);
         }
@@ -188,9 +230,13 @@ impl Argocd {
         if http.is_redirection() {
             return Err(self.redirected(ask, &response).into());
         }
-        let body = self.body(ask, response).await?;
+        let unsure = |failed: Failed| match &ask.write {
+            Some(_) if http.is_success() => unknown(ask, failed.error.to_string()).into(),
+            _ => failed,
+        };
+        let body = self.body(ask, response).await.map_err(unsure)?;
         if http.is_success() {
-            return self.object(ask, &body).map_err(Failed::from);
+            return self.object(ask, &body).map_err(|e| unsure(e.into()));
         }
         Err(Failed {
             error: self.reported(ask, http, &body),
@@ -313,6 +359,15 @@ impl Argocd {
             Some(text) => self.fit(text),
             None => self.fit(&self.odd(body)),
         };
+        if ask.write.is_some() {
+            let said = Said {
+                http: http.as_u16(),
+                code,
+                message,
+                hides_missing: ask.hides_missing,
+            };
+            return said.of_write(what, &self.server.base_url);
+        }
         match (code, http.as_u16()) {
             (Some(16), _) | (_, 401) => Error::Unauthenticated {
                 server: self.server.base_url.clone(),
@@ -320,9 +375,7 @@ impl Argocd {
             },
             (Some(7), _) | (None, 403) if ask.hides_missing => Error::PermissionDenied {
                 what,
-                message: format!(
-                    "{message}; Argo CD says the same for an Application that does not exist"
-                ),
+                message: or_missing(&message),
             },
             (Some(7), _) | (None, 403) => Error::PermissionDenied { what, message },
             (Some(5), _) => Error::NotFound { what, message },
@@ -342,6 +395,13 @@ impl Argocd {
                 message,
             },
         }
+    }
+}
+
+pub(super) fn unknown(ask: &Ask, message: String) -> Error {
+    Error::OutcomeUnknown {
+        what: ask.what.clone(),
+        message,
     }
 }
 

@@ -84,6 +84,122 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// A write that the account may not do.
+    #[error(
+        "argo cd does not let this account do the {what}: {message}; \
+         `unship access` shows what it may do"
+    )]
+    Denied {
+        /// What was to be done.
+        what: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The address is a proxy that was configured as read-only.
+    #[error("no {what} through {server}, which is configured as read-only")]
+    ReadOnly {
+        /// What was to be done.
+        what: String,
+        /// The proxy.
+        server: String,
+    },
+    /// A sync window is closed for this Application, also for manual syncs.
+    #[error(
+        "argo cd refused the {what}: {message}; `argocd proj windows list PROJECT` shows \
+         when the window opens"
+    )]
+    SyncWindow {
+        /// What was to be done.
+        what: String,
+        /// The server's words.
+        message: String,
+    },
+    /// Automated sync is on: it forbids a rollback, and a sync to anything but what the
+    /// Application follows.
+    #[error(
+        "argo cd refused the {what}: {message}; it can only follow Git as long as automated \
+         sync is on"
+    )]
+    AutoSync {
+        /// What was to be done.
+        what: String,
+        /// The server's words.
+        message: String,
+    },
+    /// Another operation runs or is asked for.
+    #[error(
+        "argo cd refused the {what}: another operation is in progress; `argocd app get \
+         APPLICATION` shows it, `argocd app terminate-op APPLICATION` ends it"
+    )]
+    OperationInProgress {
+        /// What was to be done.
+        what: String,
+    },
+    /// There is no operation to terminate.
+    #[error("there was nothing for the {what} to end: no operation is in progress")]
+    NoOperation {
+        /// What was to be done.
+        what: String,
+    },
+    /// The history has no entry with that id.
+    #[error(
+        "argo cd refused the {what}: {message}; `argocd app history APPLICATION` lists the ids"
+    )]
+    NoSuchHistory {
+        /// What was to be done.
+        what: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The Application is being deleted.
+    #[error("argo cd refused the {what}: the Application is being deleted")]
+    Deleting {
+        /// What was to be done.
+        what: String,
+    },
+    /// The Application as it would become is not valid, or its project does not permit it.
+    #[error(
+        "argo cd refused the {what}: {message}; `argocd proj get PROJECT` shows what the project permits"
+    )]
+    NotPermitted {
+        /// What was to be done.
+        what: String,
+        /// The server's words.
+        message: String,
+    },
+    /// A test of the patch does not hold, or a path of it is not there. Nothing was changed.
+    #[error("argo cd did not do the {what}: the Application was changed meanwhile: {message}")]
+    Conflict {
+        /// What was to be done.
+        what: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The sync that was started is one to another commit.
+    #[error(
+        "the {what} was to bring {wanted}, but argo cd started one to {started}; \
+         `argocd app terminate-op APPLICATION` ends it"
+    )]
+    OtherCommit {
+        /// What was to be done.
+        what: String,
+        /// The commit asked for.
+        wanted: String,
+        /// The commits of the operation.
+        started: String,
+    },
+    /// A write that may or may not have been carried out: no answer, a broken connection,
+    /// a failure of the server. It is not sent again.
+    #[error(
+        "{what}: {message}; whether it was carried out is not known: `unship continue` looks \
+         at what is there now and goes on from that"
+    )]
+    OutcomeUnknown {
+        /// What was to be done.
+        what: String,
+        /// What came instead of an answer.
+        message: String,
+    },
     /// An answer that is not what Argo CD's API gives.
     #[error("the answer for {what} is not one of argo cd's API: {message}")]
     Invalid {
@@ -100,11 +216,23 @@ impl Error {
     pub fn gap(&self, what: impl Into<String>) -> Gap {
         let reason = match self {
             Self::Unauthenticated { .. } => GapReason::Unauthenticated,
-            Self::PermissionDenied { .. } => GapReason::Forbidden,
-            Self::NotFound { .. } => GapReason::NotFound,
-            Self::TimedOut { .. } => GapReason::TimedOut,
+            Self::PermissionDenied { .. }
+            | Self::Denied { .. }
+            | Self::ReadOnly { .. }
+            | Self::SyncWindow { .. }
+            | Self::NotPermitted { .. } => GapReason::Forbidden,
+            Self::NotFound { .. } | Self::NoSuchHistory { .. } => GapReason::NotFound,
+            Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => GapReason::TimedOut,
             Self::Unreachable { .. } | Self::Tls { .. } => GapReason::Unreachable,
-            Self::Refused { .. } | Self::Api { .. } | Self::Invalid { .. } => GapReason::Invalid,
+            Self::Refused { .. }
+            | Self::AutoSync { .. }
+            | Self::OperationInProgress { .. }
+            | Self::NoOperation { .. }
+            | Self::Deleting { .. }
+            | Self::Conflict { .. }
+            | Self::OtherCommit { .. }
+            | Self::Api { .. }
+            | Self::Invalid { .. } => GapReason::Invalid,
         };
         Gap {
             what: what.into(),

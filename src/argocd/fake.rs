@@ -21,6 +21,8 @@ pub(super) struct Seen {
     pub(super) uri: String,
     pub(super) authorization: String,
     pub(super) user_agent: String,
+    pub(super) content_type: String,
+    pub(super) body: String,
 }
 
 /// An answer: status code, body.
@@ -48,22 +50,32 @@ impl Fake {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let log = Arc::clone(&seen);
         let handler = move |request: Request| {
-            let text = |name| {
-                let value = request.headers().get(name);
-                value.map_or(String::new(), |v| v.to_str().unwrap().to_owned())
-            };
-            let uri = request.uri().to_string();
-            let mut log = log.lock().unwrap();
-            let number = log.len();
-            log.push(Seen {
-                method: request.method().to_string(),
-                uri: uri.clone(),
-                authorization: text(header::AUTHORIZATION),
-                user_agent: text(header::USER_AGENT),
-            });
-            let (code, body) = answer(number, &uri);
-            let location = [(header::LOCATION, "https://elsewhere/login?state=x")];
-            std::future::ready((StatusCode::from_u16(code).unwrap(), location, body))
+            let (log, answer) = (Arc::clone(&log), answer.clone());
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+                let text = |name| {
+                    let value = parts.headers.get(name);
+                    value.map_or(String::new(), |v| v.to_str().unwrap().to_owned())
+                };
+                let uri = parts.uri.to_string();
+                let seen = Seen {
+                    method: parts.method.to_string(),
+                    uri: uri.clone(),
+                    authorization: text(header::AUTHORIZATION),
+                    user_agent: text(header::USER_AGENT),
+                    content_type: text(header::CONTENT_TYPE),
+                    body: String::from_utf8_lossy(&body).into_owned(),
+                };
+                let number = {
+                    let mut log = log.lock().unwrap();
+                    log.push(seen);
+                    log.len() - 1
+                };
+                let (code, body) = answer(number, &uri);
+                let location = [(header::LOCATION, "https://elsewhere/login?state=x")];
+                (StatusCode::from_u16(code).unwrap(), location, body)
+            }
         };
         let app = axum::Router::new().fallback(handler);
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });

@@ -1,8 +1,10 @@
-//! Argo CD's REST API, read only.
+//! Argo CD's REST API.
 //!
-//! Every request is a GET with a time limit and a size limit, is counted, and needs no
+//! Every request has a time limit and a size limit and is counted. What is read needs no
 //! more than Argo CD's own `get` right; `refresh` included, as Argo CD's server sets the
-//! annotation with its own rights (3.0 to 3.5).
+//! annotation with its own rights (3.0 to 3.5). The writes are all in `writes.rs`: sync,
+//! rollback, terminate (right `sync`) and the patch of an Application (right `update`);
+//! each is sent once.
 
 mod cli_config;
 mod client;
@@ -11,7 +13,9 @@ mod error;
 mod fake;
 mod opts;
 mod reads;
+mod refusal;
 mod settings;
+mod writes;
 
 pub use cli_config::CliConfigFile;
 pub use client::Argocd;

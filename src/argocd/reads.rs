@@ -120,7 +120,7 @@ pub struct ManagedResource {
 }
 
 /// A question about one Application below `/api/v1/applications/NAME`.
-fn about(key: &ApplicationKey, kind: &'static str, what: &str, below: &[&str]) -> Ask {
+pub(super) fn about(key: &ApplicationKey, kind: &'static str, what: &str, below: &[&str]) -> Ask {
     let mut path = vec!["api", "v1", "applications", key.name.as_str()];
     path.extend(below);
     let what = match what {

@@ -194,6 +194,7 @@ async fn guard(
     };
     let mut scope = context.scope(kind, production.clone(), &args.source);
     scope.git = false;
+    scope.rights = false;
     let sight = observe(&context.clients, &scope, Timestamp::now()).await?;
     match Guard::of(&sight.observation) {
         Some(guard) => Ok(Some(guard)),

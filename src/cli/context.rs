@@ -164,6 +164,7 @@ impl Context {
             commit: None,
             depth: 50,
             git: true,
+            rights: true,
         }
     }
 

@@ -45,6 +45,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     };
     let mut scope = context.scope(kind, name, &args.source);
     scope.depth = args.limit;
+    scope.rights = false;
     let now = jiff::Timestamp::now();
     let sight = observe(&context.clients, &scope, now).await?;
     let mut timeline = Timeline::of(&sight.observation, &super::runs::verified());

@@ -54,6 +54,7 @@ pub fn all_access_queries(namespace: &str, applications_in: Option<&str>) -> Vec
             resource: resource.to_owned(),
             subresource: subresource.to_owned(),
             namespace: namespace.to_owned(),
+            name: String::new(),
         }
     };
     RIGHTS
@@ -81,6 +82,7 @@ impl Cluster {
             "spec": {"resourceAttributes": {
                 "verb": query.verb, "group": query.group, "resource": query.resource,
                 "subresource": query.subresource, "namespace": query.namespace,
+                "name": query.name,
             }},
         });
         let what = format!("review of {right:?}");
@@ -139,6 +141,9 @@ fn in_words(query: &AccessQuery) -> String {
     } else {
         text.push_str(&format!(" in {}", query.namespace));
     }
+    if !query.name.is_empty() {
+        text.push_str(&format!(" ({})", query.name));
+    }
     text
 }
 
@@ -168,6 +173,30 @@ mod tests {
     }
 
     #[test]
+    fn every_write_of_this_room_is_asked_about() {
+        let asked = all_access_queries("mcp", Some("argocd"));
+        for (resource, subresource) in [
+            ("deployments", ""),
+            ("deployments", "scale"),
+            ("statefulsets", ""),
+            ("statefulsets", "scale"),
+            ("daemonsets", ""),
+            ("applications", ""),
+        ] {
+            let fits = |query: &&AccessQuery| {
+                query.resource == resource
+                    && query.subresource == subresource
+                    && query.verb == "patch"
+            };
+            assert_eq!(
+                asked.iter().filter(fits).count(),
+                1,
+                "{resource}/{subresource}"
+            );
+        }
+    }
+
+    #[test]
     fn rights_in_words() {
         let queries = all_access_queries("mcp", Some("argocd"));
         let words: Vec<String> = queries.iter().map(in_words).collect();
@@ -187,6 +216,11 @@ mod tests {
         let anywhere = all_access_queries("mcp", None);
         let right = "get appprojects.argoproj.io in all namespaces";
         assert!(anywhere.iter().any(|query| in_words(query) == right));
+        let one = AccessQuery {
+            name: "zai-proxy".to_owned(),
+            ..queries[2].clone()
+        };
+        assert_eq!(in_words(&one), "patch deployments.apps in mcp (zai-proxy)");
         let unique: std::collections::BTreeSet<&String> = words.iter().collect();
         assert_eq!(unique.len(), words.len());
         assert!(queries.iter().all(|query| query.resource != "secrets"));

@@ -102,6 +102,69 @@ pub enum Error {
         /// The server's message.
         message: String,
     },
+    /// A write that may or may not have been carried out: no answer, a broken
+    /// connection, a failure of the server. It is not sent again.
+    #[error("{what}: {message}; whether it was carried out is not known")]
+    OutcomeUnknown {
+        /// What was to be changed.
+        what: String,
+        /// What came instead of an answer.
+        message: String,
+    },
+    /// The object is not what the write was made for: 409, or a JSON Patch that does
+    /// not apply (422 without a field). Nothing was changed.
+    #[error("{what}: it was changed meanwhile: {message}")]
+    Conflict {
+        /// What was to be changed.
+        what: String,
+        /// The server's message.
+        message: String,
+    },
+    /// An admission webhook, policy or plugin denies it, whatever RBAC allows.
+    #[error("{what}: {by} denies it: {message}")]
+    Denied {
+        /// What was to be changed.
+        what: String,
+        /// Who denies it.
+        by: String,
+        /// Why.
+        message: String,
+    },
+    /// 422: the object as it would become is not valid.
+    #[error("{what}: the API server does not accept the result: {message}")]
+    Rejected {
+        /// What was to be changed.
+        what: String,
+        /// Whether a field would change that never may.
+        immutable: bool,
+        /// The fields and what is wrong with them, without their values.
+        message: String,
+    },
+    /// Nothing new is taken in a namespace that is being deleted.
+    #[error("{what}: the namespace is being deleted: {message}")]
+    NamespaceTerminating {
+        /// What was to be changed.
+        what: String,
+        /// The server's message.
+        message: String,
+    },
+    /// A ResourceQuota does not leave room for it.
+    #[error("{what}: it exceeds quota {message}")]
+    QuotaExceeded {
+        /// What was to be changed.
+        what: String,
+        /// The quota, what was requested, used and limited.
+        message: String,
+    },
+    /// An admission webhook has side effects that it cannot leave out, so the API
+    /// server makes no dry run.
+    #[error("{what}: admission webhook {webhook} does not support dry runs")]
+    NoDryRun {
+        /// What was to be tried.
+        what: String,
+        /// The webhook.
+        webhook: String,
+    },
     /// An answer or a setting that cannot be understood.
     #[error("{what}: {message}")]
     Invalid {
@@ -143,12 +206,18 @@ impl Error {
             Self::NoKubeconfig { .. } => GapReason::NotConfigured,
             Self::Unreachable { .. } | Self::Tls { .. } => GapReason::Unreachable,
             Self::Unauthorized { .. } | Self::Credentials { .. } => GapReason::Unauthenticated,
-            Self::Forbidden { .. } => GapReason::Forbidden,
+            Self::Forbidden { .. }
+            | Self::Denied { .. }
+            | Self::NamespaceTerminating { .. }
+            | Self::QuotaExceeded { .. } => GapReason::Forbidden,
             Self::NotFound { .. } => GapReason::NotFound,
-            Self::TimedOut { .. } => GapReason::TimedOut,
+            Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => GapReason::TimedOut,
             Self::Kubeconfig { .. }
             | Self::UnknownContext { .. }
             | Self::Api { .. }
+            | Self::Conflict { .. }
+            | Self::Rejected { .. }
+            | Self::NoDryRun { .. }
             | Self::Invalid { .. } => GapReason::Invalid,
         }
     }
@@ -176,6 +245,35 @@ impl Error {
                 "check `certificate-authority-data` and `server` in `kubectl config view --minify`"
             }
             Self::Forbidden { .. } => "`unship access` shows what this identity may do",
+            Self::OutcomeUnknown { .. } => {
+                "`unship continue` looks at what is there now and goes on from that"
+            }
+            Self::Conflict { .. } => "`unship status` shows what it is now; plan again from that",
+            Self::Denied { by, .. } if by.starts_with("ValidatingAdmissionPolicy") => {
+                "`kubectl get validatingadmissionpolicies` shows the rule; through Git it would \
+                 meet the same one"
+            }
+            Self::Denied { .. } => {
+                "`kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations` shows \
+                 who decides; through Git it would meet the same ones"
+            }
+            Self::Rejected {
+                immutable: true, ..
+            } => {
+                "such a field changes only when the object is deleted and made again, which a \
+                 person has to do; `unship history` shows other releases"
+            }
+            Self::Rejected { .. } => "`unship history` shows other releases",
+            Self::NamespaceTerminating { .. } => {
+                "`kubectl get namespaces` shows the state of the namespace"
+            }
+            Self::QuotaExceeded { .. } => {
+                "`kubectl describe resourcequotas` in the namespace shows what is used by what"
+            }
+            Self::NoDryRun { .. } => {
+                "an administrator can give the webhook `sideEffects: None`; until then only the \
+                 change itself can be tried"
+            }
             Self::NotFound { .. } | Self::Api { .. } | Self::Invalid { .. } => return None,
         };
         Some(hint.to_owned())
@@ -226,6 +324,22 @@ pub(super) fn clean(text: &str) -> String {
         return text;
     }
     text.chars().take(399).chain(['…']).collect()
+}
+
+/// Whether the request surely did not reach the server: there was no connection, or
+/// there were no credentials to send.
+pub(super) fn never_sent(error: &kube::Error) -> bool {
+    let mut link: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = link {
+        let connecting = current
+            .downcast_ref::<hyper_util::client::legacy::Error>()
+            .is_some_and(hyper_util::client::legacy::Error::is_connect);
+        if connecting || current.is::<AuthError>() {
+            return true;
+        }
+        link = current.source();
+    }
+    matches!(error, kube::Error::Auth(_))
 }
 
 /// An error that kept a request from being answered.

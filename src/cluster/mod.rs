@@ -1,8 +1,10 @@
-//! The Kubernetes API, read only: the one room that talks to an API server.
+//! The Kubernetes API: the one room that talks to an API server.
 //!
-//! It sends GET requests, and POST only for SelfSubjectAccessReviews. Every read has
-//! a time limit, and what could not be read is an [`Error`] that becomes a
-//! [`Gap`](crate::model::Gap), never an empty answer.
+//! It reads by GET and asks for rights by SelfSubjectAccessReviews; the few writes are
+//! all in `write.rs`: JSON Patches of a workload, of its scale and of an Application.
+//! Every request has a time limit. What could not be read is an [`Error`] that becomes
+//! a [`Gap`](crate::model::Gap), never an empty answer; a write without an answer is
+//! [`Error::OutcomeUnknown`] and not sent again.
 
 mod access;
 mod connect;
@@ -12,12 +14,14 @@ mod kubeconfig;
 mod near;
 mod proxy;
 mod read;
+mod refusal;
 mod request;
 mod settings;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +32,7 @@ pub use error::Error;
 pub use read::{Found, LogQuery, ObjectQuery, Workloads};
 pub use settings::{InCluster, ProxyEnv, Settings, Source};
 pub use snapshot::{Snapshot, events_about, pods_of};
+pub use write::ScaleFrom;
 
 use crate::model::mask_url;
 use request::Counter;
@@ -108,7 +113,7 @@ impl Cluster {
         &self.source
     }
 
-    /// The limit of each read.
+    /// The limit of each request.
     #[must_use]
     pub const fn request_timeout(&self) -> Duration {
         self.timeout

@@ -1,4 +1,4 @@
-//! Single requests: paths, the time limit, retries of reads, counting.
+//! Single requests: paths, the time limit, retries, counting.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,15 @@ use http::{Method, Request, header};
 use kube::client::Body;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::error::{Error, clean, transport};
+use super::error::{Error, clean, never_sent, transport};
+use super::refusal::Refused;
 
+/// Under which name the server records what unship changes.
+const FIELD_MANAGER: &str = "unship";
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const PAGE: &str = "500";
@@ -47,6 +51,9 @@ pub(super) struct Call {
     query: Vec<(&'static str, String)>,
     metadata_only: bool,
     body: Option<Vec<u8>>,
+    /// Whether it changes something: then it is never sent a second time unless the
+    /// server said that it did nothing.
+    effect: bool,
     /// In words, for errors and gaps.
     what: String,
 }
@@ -61,6 +68,7 @@ impl Call {
             query: Vec::new(),
             metadata_only: false,
             body: None,
+            effect: false,
             what,
         }
     }
@@ -75,6 +83,31 @@ impl Call {
             verb: "list",
             ..Self::get(resource, path(group, namespace, &[resource]), what)
         }
+    }
+
+    /// A PATCH by JSON Patch (RFC 6902) in unship's name. Unknown fields are refused, not
+    /// dropped (`fieldValidation`, Kubernetes 1.25). A dry run goes through admission
+    /// and validation and stores nothing.
+    pub(super) fn patch(
+        (resource, path): (&str, String),
+        operations: &Value,
+        dry_run: bool,
+        what: &str,
+    ) -> Self {
+        let what = if dry_run {
+            format!("dry run of the {what}")
+        } else {
+            what.to_owned()
+        };
+        let call = Self {
+            verb: "patch",
+            body: Some(operations.to_string().into_bytes()),
+            effect: !dry_run,
+            ..Self::get(resource, path, what)
+        };
+        call.with("fieldManager", FIELD_MANAGER)
+            .with("fieldValidation", "Strict")
+            .with("dryRun", if dry_run { "All" } else { "" })
     }
 
     /// The POST of a review; unship sends no other.
@@ -118,10 +151,10 @@ impl Call {
     }
 
     fn request(&self) -> Result<Request<Body>, Error> {
-        let method = if self.body.is_some() {
-            Method::POST
-        } else {
-            Method::GET
+        let (method, content) = match self.verb {
+            "patch" => (Method::PATCH, "application/json-patch+json"),
+            "create" => (Method::POST, "application/json"),
+            _ => (Method::GET, "application/json"),
         };
         let accept = if self.metadata_only {
             METADATA_ONLY
@@ -136,7 +169,7 @@ impl Call {
                 header::USER_AGENT,
                 concat!("unship/", env!("CARGO_PKG_VERSION")),
             )
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, content)
             .body(Body::from(self.body.clone().unwrap_or_default()))
             .map_err(|error| self.invalid(&error.to_string()))
     }
@@ -145,6 +178,23 @@ impl Call {
         Error::Invalid {
             what: self.what.clone(),
             message: clean(message),
+        }
+    }
+
+    /// The error of a write of which nobody knows whether it was carried out.
+    pub(super) fn unknown(&self, message: String) -> Error {
+        Error::OutcomeUnknown {
+            what: self.what.clone(),
+            message,
+        }
+    }
+
+    /// The error for a good answer that cannot be read: a write may be carried out.
+    pub(super) fn unreadable(&self, error: Error) -> Error {
+        if self.effect {
+            self.unknown(error.gap("").message)
+        } else {
+            error
         }
     }
 }
@@ -206,12 +256,6 @@ struct ListMeta {
     next: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct StatusBody {
-    #[serde(default)]
-    message: Option<String>,
-}
-
 /// A failed attempt, and how long the server wants us to wait.
 struct Failure {
     error: Error,
@@ -222,13 +266,15 @@ impl Cluster {
     /// Sends a request within the time limit and gives the answer's body.
     pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let limit = self.timeout;
+        let late = Error::TimedOut {
+            what: call.what.clone(),
+            server: self.server.clone(),
+            after: limit,
+        };
         match tokio::time::timeout(limit, self.tries(call)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Error::TimedOut {
-                what: call.what.clone(),
-                server: self.server.clone(),
-                after: limit,
-            }),
+            Err(_) if call.effect => Err(call.unknown(late.gap("").message)),
+            Err(_) => Err(late),
         }
     }
 
@@ -271,16 +317,20 @@ impl Cluster {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure,
             };
-            let busy = matches!(
-                failure.error,
+            let again = match &failure.error {
+                // Turned away before anything was done; it says when to come back.
+                Error::Api { code: 429, .. } if call.verb == "patch" => {
+                    failure.retry_after.is_some()
+                }
                 Error::Api {
                     code: 429 | 503 | 504,
                     ..
-                }
-            );
+                } => call.body.is_none(),
+                _ => false,
+            };
             let wait = failure.retry_after.unwrap_or(pause);
             // A wait beyond the limit would turn the server's reason into a mere timeout.
-            if !busy || call.body.is_some() || tries >= TRIES || Instant::now() + wait >= end {
+            if !again || tries >= TRIES || Instant::now() + wait >= end {
                 return Err(failure.error);
             }
             tokio::time::sleep(wait).await;
@@ -291,9 +341,17 @@ impl Cluster {
 
     async fn attempt(&self, call: &Call) -> Result<Vec<u8>, Failure> {
         self.counter.add(call.verb, &call.resource);
-        let lost = |error: &kube::Error| Failure {
-            error: transport(error, &self.server),
-            retry_after: None,
+        let lost = |error: &kube::Error| {
+            let plain = transport(error, &self.server);
+            let error = if call.effect && !never_sent(error) {
+                call.unknown(plain.to_string())
+            } else {
+                plain
+            };
+            Failure {
+                error,
+                retry_after: None,
+            }
         };
         let request = call.request().map_err(|error| Failure {
             error,
@@ -322,37 +380,17 @@ impl Cluster {
     }
 
     fn refusal(&self, call: &Call, code: u16, body: &[u8]) -> Error {
-        let message = refusal_text(code, body);
-        let what = call.what.clone();
-        let server = self.server.clone();
-        match code {
-            401 => Error::Unauthorized { server, message },
-            403 => Error::Forbidden { what, message },
-            404 => Error::NotFound { what, message },
-            _ => Error::Api {
-                what,
-                code,
-                message,
-            },
+        let refused = Refused {
+            what: &call.what,
+            server: &self.server,
+            code,
+            body,
+        };
+        match (&call.body, call.verb) {
+            (Some(sent), "patch") => refused.write(sent, call.effect),
+            _ => refused.read(),
         }
     }
-}
-
-/// The `message` of a Kubernetes Status, else the first words of whatever came.
-fn refusal_text(code: u16, body: &[u8]) -> String {
-    let said = serde_json::from_slice::<StatusBody>(body)
-        .ok()
-        .and_then(|body| body.message)
-        .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    let said = clean(&said);
-    if !said.is_empty() {
-        return said;
-    }
-    let status = http::StatusCode::from_u16(code).ok();
-    status
-        .and_then(|status| status.canonical_reason())
-        .unwrap_or("no reason given")
-        .to_owned()
 }
 
 pub(super) fn parse<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T, Error> {
@@ -384,18 +422,5 @@ mod tests {
         assert!(check_name("pod", "a/b").is_err());
         assert!(check_name("pod", "").is_err());
         assert!(check_name("pod", "zai-proxy-7d9.x").is_ok());
-    }
-
-    #[test]
-    fn refusals_in_words() {
-        assert_eq!(
-            refusal_text(403, br#"{"kind":"Status","message":"no"}"#),
-            "no"
-        );
-        assert_eq!(
-            refusal_text(502, b"<h1>Bad\nGateway</h1>"),
-            "<h1>Bad Gateway</h1>"
-        );
-        assert_eq!(refusal_text(500, b""), "Internal Server Error");
     }
 }

@@ -9,7 +9,7 @@ use super::land::{Aim, stopped};
 use super::run::{End, Run};
 use super::steps::Acted;
 use super::{Error, Pace};
-use crate::argocd::{ApplicationKey, Argocd};
+use crate::argocd::{ApplicationKey, Argocd, Error as ArgoError};
 use crate::model::{Allowed, Application, HistoryId, Right};
 use crate::report::RunState;
 
@@ -204,7 +204,7 @@ pub(super) async fn sync(run: &mut Run, deadline: Duration) -> Result<Acted, Err
         (run.setup.crash)("asked for a sync");
         match asked {
             Ok(()) => return Ok(Acted::Done(format!("a sync of {object} was asked for"))),
-            Err(error) if error.is_in_progress() && began.elapsed() < deadline => {}
+            Err(ArgoError::OperationInProgress { .. }) if began.elapsed() < deadline => {}
             Err(error) => return Ok(Acted::End(refused(&error))),
         }
         tokio::select! {
@@ -214,12 +214,18 @@ pub(super) async fn sync(run: &mut Run, deadline: Duration) -> Result<Acted, Err
     }
 }
 
-fn refused(error: &crate::argocd::Error) -> End {
+/// What Argo CD refuses for good ends the run; what may have been done is looked at by
+/// `unship continue`.
+fn refused(error: &ArgoError) -> End {
     let text = error.to_string();
-    if error.is_refusal() {
-        End::new(RunState::Refused, 3, text)
-    } else {
-        End::new(RunState::Stopped, 4, text)
+    match error {
+        ArgoError::Denied { .. }
+        | ArgoError::ReadOnly { .. }
+        | ArgoError::SyncWindow { .. }
+        | ArgoError::AutoSync { .. }
+        | ArgoError::NoSuchHistory { .. }
+        | ArgoError::Deleting { .. } => End::new(RunState::Refused, 3, text),
+        _ => End::new(RunState::Stopped, 4, text),
     }
 }
 
@@ -247,7 +253,7 @@ pub(super) async fn rollback(run: &mut Run, aim: &Aim, deadline: Duration) -> Re
             (run.setup.crash)("asked for a rollback");
             match answer {
                 Ok(()) => asked = true,
-                Err(error) if error.is_in_progress() => {}
+                Err(ArgoError::OperationInProgress { .. }) => {}
                 Err(error) => return Ok(Acted::End(refused(&error))),
             }
         }
@@ -286,7 +292,7 @@ pub(super) async fn terminate(run: &mut Run, deadline: Duration) -> Result<Acted
             let answer = argocd.terminate(&key(&app)).await;
             (run.setup.crash)("asked for the end of the operation");
             match answer {
-                Ok(()) => asked = true,
+                Ok(()) | Err(ArgoError::NoOperation { .. }) => asked = true,
                 Err(error) => return Ok(Acted::End(refused(&error))),
             }
         }

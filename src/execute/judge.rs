@@ -87,6 +87,7 @@ impl Run {
     async fn checks(&self, aim: &Aim) -> Result<Vec<Check>, Error> {
         let scope = crate::observe::Scope {
             git: false,
+            rights: false,
             ..self.setup.scope.clone()
         };
         let (sight, tip) = tokio::join!(
@@ -142,6 +143,7 @@ impl Run {
         let guard = self.head.guard.as_ref()?;
         let scope = crate::observe::Scope {
             git: false,
+            rights: false,
             kind: Some(guard.reference.kind),
             name: guard.reference.name.clone(),
             namespace: guard.reference.namespace.clone(),

@@ -15,6 +15,8 @@ pub struct AccessQuery {
     pub subresource: String,
     /// Namespace; empty for all.
     pub namespace: String,
+    /// Name of one object, which a role may be limited to; empty for all.
+    pub name: String,
 }
 
 /// Whether a right is there.

@@ -12,7 +12,8 @@ use crate::model::{CommitId, Observation};
 /// Cluster and Argo CD are asked again when the last look is older than this.
 const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
-/// The look with the branch's new tip, fetched now. `None`: a whole look is needed.
+/// The look with the branch's new tip, fetched now; the rights are those of the look.
+/// `None`: a whole look is needed.
 pub async fn on_new_tip(sight: &Sight, now: Timestamp) -> Option<Sight> {
     if now.duration_since(sight.observation.at) > FRESH {
         return None;

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use super::cluster::Seen;
-use super::{Clients, Scope};
+use super::{Clients, Scope, rights};
 use crate::argocd::{ApplicationFilter, ApplicationKey, Argocd, Refresh};
-use crate::model::{Application, ArgoView, Gap, GapReason, ObjectRef};
+use crate::model::{Application, ArgoView, Gap, GapReason, ObjectRef, Right, Rights};
 
 /// What Argo CD shows.
 pub(super) struct Looked {
     /// The view.
     pub view: ArgoView,
+    /// What may be done to the Application.
+    pub rights: Rights,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -21,15 +23,16 @@ const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
 pub(super) async fn look(clients: &Clients, scope: &Scope, seen: &Seen) -> Looked {
     let mut looked = Looked {
         view: ArgoView::default(),
+        rights: Rights::default(),
         gaps: Vec::new(),
     };
     let name = scope.app.clone().or_else(|| tracked_by(seen));
     looked.view.application_name.clone_from(&name);
     match &clients.argocd {
-        Ok(argocd) => by_api(argocd, name, seen, &mut looked).await,
+        Ok(argocd) => by_api(argocd, (clients, scope), name, seen, &mut looked).await,
         Err(gap) => {
             looked.gaps.push(gap.clone());
-            by_kubernetes(clients, name, &mut looked).await;
+            by_kubernetes(clients, scope, name, &mut looked).await;
         }
     }
     if let Some(app) = &looked.view.application {
@@ -55,7 +58,13 @@ fn split_name(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-async fn by_api(argocd: &Argocd, name: Option<String>, seen: &Seen, looked: &mut Looked) {
+async fn by_api(
+    argocd: &Argocd,
+    (clients, scope): (&Clients, &Scope),
+    name: Option<String>,
+    seen: &Seen,
+    looked: &mut Looked,
+) {
     let name = match name {
         Some(name) => name,
         None => match search(argocd, seen, looked).await {
@@ -75,7 +84,12 @@ async fn by_api(argocd: &Argocd, name: Option<String>, seen: &Seen, looked: &mut
     looked.view.via = Some(format!("Argo CD at {}", argocd.base_url()));
     match app {
         Ok(app) => {
-            match argocd.project(&app.project).await {
+            let (project, rights) = tokio::join!(
+                argocd.project(&app.project),
+                rights::of_application(clients, scope, &app, namespace),
+            );
+            looked.rights = rights;
+            match project {
                 Ok(project) => looked.view.project = Some(project),
                 Err(error) => looked
                     .gaps
@@ -127,12 +141,24 @@ async fn search(argocd: &Argocd, seen: &Seen, looked: &mut Looked) -> Option<Str
     }
 }
 
-async fn by_kubernetes(clients: &Clients, name: Option<String>, looked: &mut Looked) {
+async fn by_kubernetes(
+    clients: &Clients,
+    scope: &Scope,
+    name: Option<String>,
+    looked: &mut Looked,
+) {
     let (Ok(cluster), Some(name)) = (&clients.cluster, name) else {
         return;
     };
     let (namespace, bare) = split_name(&name);
-    let values = match cluster.applications(namespace).await {
+    let early = async {
+        match namespace.filter(|_| scope.rights) {
+            Some(namespace) => Some(rights::of_object(cluster, namespace, bare).await),
+            None => None,
+        }
+    };
+    let (values, early) = tokio::join!(cluster.applications(namespace), early);
+    let values = match values {
         Ok(values) => values,
         Err(error) => {
             looked
@@ -149,6 +175,15 @@ async fn by_kubernetes(clients: &Clients, name: Option<String>, looked: &mut Loo
     });
     match found.map(Application::from_json) {
         Some(Ok(app)) => {
+            looked.rights = match early {
+                Some(answer) => {
+                    let mut rights = Rights::default();
+                    rights.insert(Right::PatchApplication, answer);
+                    rights
+                }
+                // Its namespace is known only now.
+                None => rights::of_application(clients, scope, &app, None).await,
+            };
             looked.view.application = Some(app);
             looked.view.via = Some("Application objects in Kubernetes".to_owned());
         }

@@ -1,9 +1,9 @@
 //! The cluster's side of a look.
 
-use super::{Clients, Error, Scope};
+use super::{Clients, Error, Scope, rights};
 use crate::cluster::{Cluster, events_about, pods_of};
 use crate::model::{
-    ClusterEvent, ClusterView, Endpoint, Gap, Hpa, Workload, WorkloadKind, WorkloadRef,
+    ClusterEvent, ClusterView, Endpoint, Gap, Hpa, Rights, Workload, WorkloadKind, WorkloadRef,
 };
 
 /// What the cluster shows.
@@ -12,6 +12,8 @@ pub(super) struct Seen {
     pub target: WorkloadRef,
     /// The view.
     pub view: ClusterView,
+    /// What may be done to the workload.
+    pub rights: Rights,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -30,6 +32,7 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
             return Ok(Seen {
                 target: assumed,
                 view: ClusterView::default(),
+                rights: Rights::default(),
                 gaps: vec![gap.clone()],
             });
         }
@@ -60,6 +63,7 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
             return Ok(Seen {
                 target: assumed,
                 view,
+                rights: Rights::default(),
                 gaps,
             });
         }
@@ -69,6 +73,7 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
         return Ok(Seen {
             target: assumed,
             view,
+            rights: Rights::default(),
             gaps,
         });
     };
@@ -77,10 +82,18 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
         endpoints,
         hpas,
     };
-    around(cluster, &workload, lists, &mut view, &mut gaps).await;
     let target = workload.reference.clone();
+    let (rights, ()) = tokio::join!(
+        rights::of_workload(cluster, scope, &target),
+        around(cluster, &workload, lists, &mut view, &mut gaps),
+    );
     view.workload = Some(workload);
-    Ok(Seen { target, view, gaps })
+    Ok(Seen {
+        target,
+        view,
+        rights,
+        gaps,
+    })
 }
 
 type Listed<T> = Result<Vec<T>, crate::cluster::Error>;

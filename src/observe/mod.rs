@@ -6,6 +6,7 @@ mod argo;
 mod cluster;
 mod companions;
 mod overrides;
+mod rights;
 mod search;
 mod source;
 mod states;
@@ -65,6 +66,9 @@ pub struct Scope {
     pub depth: usize,
     /// Whether Git is looked at.
     pub git: bool,
+    /// Whether the rights that decide over routes are asked: for a decision, not for a
+    /// look that only verifies.
+    pub rights: bool,
 }
 
 /// An observation with the handle on the clone that it was made from.
@@ -126,7 +130,7 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         argocd: argo.view,
         git: None,
         signs_commits: None,
-        rights: Default::default(),
+        rights: rights::both(seen.rights, &argo.rights),
         source_blockers: unreadable_choice(scope, &gaps).into_iter().collect(),
         gaps,
     };

@@ -5,3 +5,4 @@ mod failing;
 mod fake;
 mod reading;
 mod tls;
+mod writing;
