@@ -214,12 +214,31 @@ fn settings() -> Value {
         "controllerNamespace": NAMESPACE, "impersonationEnabled": false, "hydratorEnabled": false})
 }
 
+/// What can be asked about (util/rbac/rbac.go).
+const ACTIONS: [&str; 8] = [
+    "get", "create", "update", "delete", "sync", "override", "action", "invoke",
+];
+const RESOURCES: [&str; 12] = [
+    "clusters",
+    "projects",
+    "applications",
+    "applicationsets",
+    "repositories",
+    "write-repositories",
+    "certificates",
+    "accounts",
+    "gpgkeys",
+    "logs",
+    "exec",
+    "extensions",
+];
+
 fn can_i(account: &Account, resource: &str, action: &str) -> Result<Value, RpcError> {
-    let known = [
-        "get", "create", "update", "delete", "sync", "override", "action", "invoke",
-    ];
-    if !known.contains(&action.split('/').next().unwrap_or("")) {
-        return Err(RpcError::new(3, format!("unknown action '{action}'")));
+    for (known, asked) in [(&ACTIONS[..], action), (&RESOURCES[..], resource)] {
+        if !known.contains(&asked) {
+            let message = format!("[{}] does not contain {asked}", known.join(" "));
+            return Err(RpcError::new(3, message));
+        }
     }
     Ok(json!({"value": if account.may_on(resource, action) { "yes" } else { "no" }}))
 }
