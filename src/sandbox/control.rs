@@ -63,9 +63,10 @@ async fn account(
     let role = match role.as_str() {
         "readonly" => Role::ReadOnly,
         "sync" => Role::Sync,
+        "operator" => Role::Operator,
         "admin" => Role::Admin,
         other => {
-            let error = format!("no role {other:?}; there are readonly, sync and admin");
+            let error = format!("no role {other:?}; there are readonly, sync, operator and admin");
             return (StatusCode::BAD_REQUEST, Json(json!({"error": error})));
         }
     };

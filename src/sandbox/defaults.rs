@@ -31,6 +31,7 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
             template(child(spec, "template"));
         }
         "Job" => job(child(object, "spec")),
+        "HorizontalPodAutoscaler" => autoscaler(child(object, "spec")),
         "Pod" => pod_spec(child(object, "spec")),
         "Service" => service(child(object, "spec")),
         "Namespace" => {
@@ -80,6 +81,13 @@ fn job(spec: &mut Value) {
     default(spec, "completionMode", json!("NonIndexed"));
     default(spec, "suspend", json!(false));
     template(child(spec, "template"));
+}
+
+fn autoscaler(spec: &mut Value) {
+    default(spec, "minReplicas", json!(1));
+    let cpu = json!({"type": "Resource", "resource": {"name": "cpu",
+        "target": {"type": "Utilization", "averageUtilization": 80}}});
+    default(spec, "metrics", json!([cpu]));
 }
 
 fn service(spec: &mut Value) {
@@ -222,7 +230,37 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Result<
         }
         check_containers(kind, name, object, "/spec/template/spec/containers")?;
     }
-    Ok(())
+    check_numbers(kind, object)
+}
+
+/// Numbers of replicas and the limits of an autoscaler.
+fn check_numbers(kind: &Kind, object: &Value) -> Result<(), ApiError> {
+    let number = |field: &str| object["spec"][field].as_i64();
+    let refuse = |field: &str, value: i64, why: &str| {
+        let cause = format!("spec.{field}: Invalid value: {value}: {why}");
+        Err(ApiError::invalid(
+            kind,
+            text(object, "/metadata/name"),
+            &cause,
+        ))
+    };
+    if kind.kind == "HorizontalPodAutoscaler" {
+        let max = number("maxReplicas").unwrap_or(0);
+        let min = number("minReplicas").unwrap_or(1);
+        if max < 1 {
+            return refuse("maxReplicas", max, "must be greater than 0");
+        }
+        if max < min {
+            let why = "must be greater than or equal to `minReplicas`";
+            return refuse("maxReplicas", max, why);
+        }
+    }
+    match number("replicas") {
+        Some(few) if few < 0 && kind.group == "apps" => {
+            refuse("replicas", few, "must be greater than or equal to 0")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_containers(kind: &Kind, name: &str, object: &Value, path: &str) -> Result<(), ApiError> {

@@ -17,6 +17,7 @@ mod demo_world;
 mod error;
 mod faults;
 mod git;
+mod identities;
 mod json;
 mod json_patch;
 mod kinds;
@@ -84,8 +85,6 @@ pub struct Sandbox {
     dir: PathBuf,
 }
 
-/// ServiceAccount of the read-only identity.
-const OBSERVER: (&str, &str) = ("devpod", "devpod-observer");
 const GIT_USER: &str = "unship";
 
 impl Sandbox {
@@ -96,7 +95,7 @@ impl Sandbox {
         let world = Arc::new(new_world(&dir, &options)?);
         let git = Server::start(0, git::router(world.clone(), backend)).await?;
         world.git_url.get_or_init(|| git.url.clone());
-        let observer = User::service_account(OBSERVER.0, OBSERVER.1);
+        let observer = identities::user(identities::OBSERVER);
         let endpoint = |user: &User, read_tokens| api::Endpoint {
             world: world.clone(),
             default_user: Some(user.clone()),
@@ -107,6 +106,14 @@ impl Sandbox {
         let proxy = Server::start(0, api::router(endpoint(&observer, false))).await?;
         let argocd = Server::start(0, argocd::router(world.clone())).await?;
         let control = Server::start(0, control::router(world.clone())).await?;
+        let mut servers = Vec::new();
+        let mut writers = Vec::new();
+        for name in identities::WRITERS {
+            let user = identities::user(name);
+            let server = Server::start(0, api::router(endpoint(&user, true))).await?;
+            writers.push((name, server.url.clone()));
+            servers.push(server);
+        }
         bootstrap(&world)?;
         let urls = Urls {
             main: main.url.clone(),
@@ -115,13 +122,14 @@ impl Sandbox {
             argocd: argocd.url.clone(),
             git: git.url.clone(),
             control: control.url.clone(),
+            writers,
         };
         let environment = write_environment(&world, &dir, &urls)?;
         let tasks = vec![
             tokio::spawn(controllers::run(world.clone())),
             tokio::spawn(argocd::run(world.clone())),
         ];
-        let servers = vec![git, main, admin, proxy, argocd, control];
+        servers.extend([git, main, admin, proxy, argocd, control]);
         Ok(Self {
             world,
             servers,
@@ -319,6 +327,9 @@ struct Urls {
     argocd: String,
     git: String,
     control: String,
+    /// The API server for each identity that may write; kubectl sends no tokens over plain http,
+    /// so the address tells who asks.
+    writers: Vec<(&'static str, String)>,
 }
 
 fn new_world(dir: &Path, options: &Options) -> Result<World, Error> {
@@ -372,7 +383,7 @@ fn create(world: &World, mut object: Value) -> Result<Value, Error> {
 
 /// What every world begins with.
 fn bootstrap(world: &World) -> Result<(), Error> {
-    for name in ["default", "kube-system", argocd::NAMESPACE, OBSERVER.0] {
+    for name in ["default", "kube-system", argocd::NAMESPACE] {
         create(
             world,
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
@@ -383,24 +394,9 @@ fn bootstrap(world: &World) -> Result<(), Error> {
         json!({"apiVersion": "v1", "kind": "Node",
         "metadata": {"name": "sandbox-node-1", "labels": {"kubernetes.io/os": "linux"}}}),
     )?;
-    create(
-        world,
-        json!({"apiVersion": "v1", "kind": "ServiceAccount",
-        "metadata": {"name": OBSERVER.1, "namespace": OBSERVER.0}}),
-    )?;
-    let group = "rbac.authorization.k8s.io";
-    create(
-        world,
-        json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
-        "metadata": {"name": OBSERVER.1}, "rules": rbac::observer_rules()}),
-    )?;
-    create(
-        world,
-        json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
-        "metadata": {"name": OBSERVER.1},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": OBSERVER.1},
-        "subjects": [{"kind": "ServiceAccount", "namespace": OBSERVER.0, "name": OBSERVER.1}]}),
-    )?;
+    for object in identities::objects() {
+        create(world, object)?;
+    }
     create(
         world,
         json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
@@ -416,35 +412,29 @@ fn write_environment(
     dir: &Path,
     urls: &Urls,
 ) -> Result<Vec<(String, String)>, Error> {
-    let observer = format!("sandbox-observer-{}", json::hex(40));
-    let admin = format!("sandbox-admin-{}", json::hex(40));
-    world.tokens.add(
-        observer.clone(),
-        User::service_account(OBSERVER.0, OBSERVER.1),
-    );
-    world.tokens.add(admin.clone(), User::admin());
-    let write = |name: &str, user: &str, server: &str, token: Option<&str>| {
-        kubeconfig::write(&dir.join(name), user, server, token)
+    let kubeconfig = |file: &str, user: User, name: &str, server: &str| {
+        let token = format!("sandbox-{name}-{}", json::hex(40));
+        world.tokens.add(token.clone(), user);
+        let path = dir.join(format!("{file}.kubeconfig"));
+        kubeconfig::write(&path, name, server, Some(&token))
     };
-    let main = write(
-        "observer.kubeconfig",
-        OBSERVER.1,
-        &urls.main,
-        Some(&observer),
-    )?;
-    let full = write("admin.kubeconfig", "admin", &urls.admin, Some(&admin))?;
-    let proxy = write("proxy.kubeconfig", "proxy", &urls.proxy, None)?;
-    let (devpod, root) = argocd::standard_tokens(world);
+    let observer = identities::user(identities::OBSERVER);
+    let main = kubeconfig("observer", observer, identities::OBSERVER, &urls.main)?;
+    let full = kubeconfig("admin", User::admin(), "admin", &urls.admin)?;
+    let proxy = kubeconfig::write(&dir.join("proxy.kubeconfig"), "proxy", &urls.proxy, None)?;
+    let tokens = argocd::standard_tokens(world);
     let at = |name: &str| dir.join(name).display().to_string();
     let pairs = [
         ("KUBECONFIG", main),
         ("ARGOCD_SERVER", urls.argocd.clone()),
-        ("ARGOCD_AUTH_TOKEN", devpod),
+        ("ARGOCD_AUTH_TOKEN", tokens.devpod),
         ("UNSHIP_WORLD", "sandbox".to_owned()),
         ("UNSHIP_WORLD_DIR", dir.display().to_string()),
         ("UNSHIP_WORLD_ADMIN_KUBECONFIG", full),
         ("UNSHIP_WORLD_PROXY_KUBECONFIG", proxy),
-        ("UNSHIP_WORLD_ADMIN_ARGOCD_TOKEN", root),
+        ("UNSHIP_WORLD_ADMIN_ARGOCD_TOKEN", tokens.admin),
+        ("UNSHIP_WORLD_OPERATOR_ARGOCD_TOKEN", tokens.operator),
+        ("UNSHIP_WORLD_SYNCER_ARGOCD_TOKEN", tokens.syncer),
         ("UNSHIP_WORLD_GIT_ROOT", at("git")),
         ("UNSHIP_WORLD_GIT_URL", urls.git.clone()),
         ("UNSHIP_WORLD_GIT_USER", GIT_USER.to_owned()),
@@ -454,8 +444,13 @@ fn write_environment(
         ("UNSHIP_WORLD_GIT_LOG", at("git.log")),
         ("UNSHIP_WORLD_CONTROL_URL", urls.control.clone()),
     ];
-    let environment: Vec<(String, String)> =
+    let mut environment: Vec<(String, String)> =
         pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    for (name, server) in &urls.writers {
+        let path = kubeconfig(name, identities::user(name), name, server)?;
+        let variable = format!("UNSHIP_WORLD_{}_KUBECONFIG", name.to_uppercase());
+        environment.push((variable, path));
+    }
     let quoted = |v: &str| v.replace('\'', r"'\''");
     let lines: String = environment
         .iter()

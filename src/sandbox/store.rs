@@ -50,6 +50,8 @@ pub(crate) enum Part {
     Main,
     /// The status subresource.
     Status,
+    /// The scale subresource: as Main, but field managers are recorded with it.
+    Scale,
 }
 
 /// The objects and their history.
@@ -211,13 +213,38 @@ impl Objects {
         part: Part,
         by: Writer<'_>,
     ) -> Result<Arc<Value>, ApiError> {
-        let object = self.merged_update(kind, object, part)?;
-        let (old, mut object) = match object {
-            Merged::Same(old) => return Ok(old),
-            Merged::Changed(old, object) => (old, object),
-        };
-        managed_fields::record(Some(&old), &mut object, by, part);
-        Ok(self.record(kind, Event::Modified, object))
+        match self.changed(kind, object, part, by)? {
+            Merged::Same(old) => Ok(old),
+            Merged::Changed(_, object) => Ok(self.record(kind, Event::Modified, object)),
+        }
+    }
+
+    /// What `update` would store, with the resource version as it is now: a dry run.
+    pub(crate) fn preview(
+        &self,
+        kind: &'static Kind,
+        object: Value,
+        part: Part,
+        by: Writer<'_>,
+    ) -> Result<Arc<Value>, ApiError> {
+        Ok(match self.changed(kind, object, part, by)? {
+            Merged::Same(old) => old,
+            Merged::Changed(_, object) => Arc::new(object),
+        })
+    }
+
+    fn changed(
+        &self,
+        kind: &'static Kind,
+        object: Value,
+        part: Part,
+        by: Writer<'_>,
+    ) -> Result<Merged, ApiError> {
+        let mut merged = self.merged_update(kind, object, part)?;
+        if let Merged::Changed(old, object) = &mut merged {
+            managed_fields::record(Some(old), object, by, part);
+        }
+        Ok(merged)
     }
 
     /// As `update`, by the system's own controllers, which keep no managed fields here.
@@ -244,7 +271,7 @@ impl Objects {
         let old = self.require(kind, &namespace, &name)?;
         check_preconditions(kind, &old, &object, &name)?;
         let has_status = kind.subresources.contains(&"status");
-        if has_status && part == Part::Main {
+        if has_status && part != Part::Status {
             keep(&mut object, &old, "status");
         } else if has_status {
             let status = object.get("status").cloned();

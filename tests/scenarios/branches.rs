@@ -16,7 +16,7 @@ pub(crate) fn a_protected_branch_gets_a_side_branch(world: &'static World) {
          echo 'error: main is protected: changes need a pull request' >&2; exit 1 ;;\n  \
          *) echo \"Create a pull request: {FORGE}/${{ref#refs/heads/}}\" >&2 ;;\n  esac\ndone\n"
     );
-    install(&stage.bare.join("hooks"), "pre-receive", &script);
+    install(&stage.bare().join("hooks"), "pre-receive", &script);
     let user = stage.user();
     let run = user.rollback(&[]).ends_with(7);
     let side = format!("unship/{}", run.json["planId"].as_str().unwrap_or("?"));
@@ -26,10 +26,10 @@ pub(crate) fn a_protected_branch_gets_a_side_branch(world: &'static World) {
         .says("/next", &format!("{FORGE}/{side}"))
         .says("/next", "unship continue");
     assert_eq!(stage.tip(), story.tip, "main is as it was");
-    let commit = git(&stage.bare, &["rev-parse", &format!("refs/heads/{side}")]);
+    let commit = git(stage.bare(), &["rev-parse", &format!("refs/heads/{side}")]);
     run.has("/commits/0/id", commit.as_str());
     assert_eq!(
-        git(&stage.bare, &["rev-parse", &format!("{commit}^")]),
+        git(stage.bare(), &["rev-parse", &format!("{commit}^")]),
         story.tip
     );
     assert_eq!(
@@ -44,7 +44,7 @@ pub(crate) fn a_protected_branch_gets_a_side_branch(world: &'static World) {
         "no second branch: {}",
         waits.story()
     );
-    git(&stage.bare, &["update-ref", "refs/heads/main", &commit]);
+    git(stage.bare(), &["update-ref", "refs/heads/main", &commit]);
     let done = user.run(&["continue"]).ends_with(0);
     done.has("/state", "succeeded").all_checks_hold();
     story.assert_rolled_back(&story.tip);
@@ -55,7 +55,7 @@ pub(crate) fn a_remote_that_takes_nothing_gets_a_request(world: &'static World) 
     let story = Stage::with_bad_release(world, "refused");
     let stage = &story.stage;
     install(
-        &stage.bare.join("hooks"),
+        &stage.bare().join("hooks"),
         "pre-receive",
         "echo 'error: this repository is read-only today' >&2\nexit 1\n",
     );

@@ -22,7 +22,7 @@ fn lands(story: &crate::stage::Story, user: &Unship<'_>) -> Outcome {
         .has("/commits/1", Value::Null)
         .says("/rollForward", &story.bad[..12])
         .all_checks_hold();
-    let message = git(&story.stage.bare, &["log", "-1", "--format=%B", &commit]);
+    let message = git(story.stage.bare(), &["log", "-1", "--format=%B", &commit]);
     for text in [
         "fix: rollback zai-proxy to previous stable version",
         "a test of the whole path",
@@ -40,11 +40,11 @@ fn lands(story: &crate::stage::Story, user: &Unship<'_>) -> Outcome {
         );
     }
     assert_eq!(
-        user.clone.git(&["rev-parse", "HEAD"]),
+        user.clone().git(&["rev-parse", "HEAD"]),
         commit,
         "a clean checkout follows"
     );
-    assert_eq!(user.clone.git(&["status", "--porcelain"]), "");
+    assert_eq!(user.clone().git(&["status", "--porcelain"]), "");
     let evidence = user.runs()[0].join("evidence");
     let log = std::fs::read_dir(&evidence)
         .expect("an evidence folder")
@@ -95,7 +95,7 @@ pub(crate) fn another_teams_tip_is_kept(world: &'static World) {
     let stage = &story.stage;
     let user = stage.user();
     let tip = stage.commit_of_others("6.0.0");
-    stage.team.push();
+    stage.team().push();
     user.rollback(&[])
         .ends_with(0)
         .has("/state", "succeeded")
@@ -138,9 +138,9 @@ pub(crate) fn an_application_that_is_never_in_sync_does_not_matter(world: &'stat
         ..Setting::default()
     };
     let stage = Stage::new(world, "out-of-sync", (GOOD, &setting));
-    let good = stage.team.git(&["rev-parse", "HEAD"]);
+    let good = stage.team().git(&["rev-parse", "HEAD"]);
     stage
-        .team
+        .team()
         .commit("chore: drop the old ConfigMap", &[(UNPRUNABLE_FILE, None)]);
     let bad = stage.ship(BAD);
     stage.wait_crashing();
@@ -249,7 +249,7 @@ pub(crate) fn nothing_to_do_when_the_target_is_live(world: &'static World) {
         .ends_with(0);
     plan.has("/commits/0", Value::Null);
     assert_eq!(stage.references(), before, "no commit");
-    assert_eq!(user.clone.git(&["status", "--porcelain"]), "");
+    assert_eq!(user.clone().git(&["status", "--porcelain"]), "");
 }
 
 /// Somebody put Git right by hand a moment ago: no commit of ours, but the end is waited for.
@@ -259,9 +259,9 @@ pub(crate) fn content_that_did_not_land_yet_is_waited_for(world: &'static World)
     let user = stage.user();
     let text = stage.manifest(GOOD);
     let by_hand = stage
-        .team
+        .team()
         .commit("fix: back to 1.2.0", &[(MANIFEST, Some(&text))]);
-    stage.team.push();
+    stage.team().push();
     let run = user.rollback(&["--to", GOOD]).ends_with(0);
     run.has("/state", "succeeded")
         .has("/commits/0", Value::Null)

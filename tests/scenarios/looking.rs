@@ -65,7 +65,7 @@ pub(crate) fn a_plan_names_the_bad_commit_and_writes_nothing(world: &'static Wor
     assert_eq!(code, Some(10), "there is something to do");
     assert_eq!(before, seen(stage), "a plan writes nothing");
     assert!(user.runs().is_empty(), "a plan is no run");
-    assert_eq!(user.clone.git(&["status", "--porcelain"]), "");
+    assert_eq!(user.clone().git(&["status", "--porcelain"]), "");
 }
 
 /// Two ReplicaSets of the bad image: the restart is no release of its own.

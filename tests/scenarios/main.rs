@@ -8,12 +8,18 @@
 mod admin;
 mod blocked;
 mod branches;
+mod identities;
 mod landing;
+mod levers;
 mod looking;
+mod plans;
 mod races;
 mod repository;
 mod resuming;
+mod snapshot;
 mod stage;
+mod stages;
+mod unmanaged;
 mod unship;
 mod world;
 
@@ -54,4 +60,13 @@ scenarios! {
         a_denying_sync_window_is_refused;
     resuming:
         a_run_killed_around_its_push_goes_on;
+    identities:
+        each_identity_may_what_its_name_says
+        an_operator_and_a_syncer_may_sync;
+    stages:
+        an_unmanaged_stage_crashes_without_git
+        a_read_only_command_changes_no_object
+        admission_denies_a_patch_by_hand
+        a_stage_takes_every_lever
+        a_lost_remote_comes_back;
 }

@@ -12,9 +12,9 @@ fn overtaken<'s>(story: &'s Story) -> Unship<'s> {
         "test -e '{mark}' && exit 0\n: > '{mark}'\nunset $(git rev-parse --local-env-vars)\n\
          exec git -C '{team}' push -q origin main\n",
         mark = mark.display(),
-        team = story.stage.team.folder.display()
+        team = story.stage.team().folder.display()
     );
-    user.clone.hook("pre-push", &script);
+    user.clone().hook("pre-push", &script);
     user
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn a_run_killed_around_its_push_goes_on(world: &'static World) {
 fn killed_at<'s>(story: &'s Story, user: Unship<'s>, point: usize) -> Unship<'s> {
     let stage = &story.stage;
     // The bad release comes back, by a release of it.
-    stage.team.catch_up();
+    stage.team().catch_up();
     let again = stage.ship(crate::stage::BAD);
     stage.wait_crashing();
     let user = user.with("UNSHIP_CRASH_AT", &point.to_string());

@@ -1,6 +1,7 @@
-//! What one scenario plays on: a namespace, a repository and an Application of its own.
+//! What one scenario plays on: a namespace of its own, with a repository and an Application that
+//! ship the workload, or without (`unmanaged.rs`). `levers.rs` has what can be done to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -32,6 +33,8 @@ pub(crate) struct Setting {
     pub(crate) labels: Vec<(&'static str, &'static str)>,
     /// The Deployment's progress deadline, in seconds.
     pub(crate) progress_deadline: Option<u32>,
+    /// The Deployment's replicas, else 1.
+    pub(crate) replicas: Option<u32>,
     /// Whether the Application belongs to an AppProject of its own.
     pub(crate) own_project: bool,
     /// More files of the first commit.
@@ -44,12 +47,19 @@ pub(crate) struct Stage {
     /// Name of the namespace, the repository and the Application.
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
-    /// The bare repository that is served.
-    pub(crate) bare: PathBuf,
-    /// The clone of those who release.
-    pub(crate) team: Clone,
+    /// Where its manifests are; none where it is unmanaged.
+    pub(super) source: Option<Source>,
     progress_deadline: Option<u32>,
+    replicas: Option<u32>,
     own_project: bool,
+}
+
+/// Git's side of a stage.
+pub(super) struct Source {
+    /// The bare repository that is served.
+    bare: PathBuf,
+    /// The clone of those who release.
+    team: Clone,
 }
 
 impl Stage {
@@ -59,19 +69,11 @@ impl Stage {
         scenario: &str,
         (first, setting): (&str, &Setting),
     ) -> Self {
-        let name = world.name(scenario);
-        let folder = world.folder(scenario);
-        let bare = repository::create(world, &name);
-        let team = Clone::new(world, &name, folder.join("team"), "Mira Okafor");
-        let stage = Self {
-            world,
-            name,
-            folder,
-            bare,
-            team,
-            progress_deadline: setting.progress_deadline,
-            own_project: setting.own_project,
-        };
+        let mut stage = Self::empty(world, scenario, setting);
+        let bare = repository::create(world, &stage.name);
+        let folder = stage.folder.join("team");
+        let team = Clone::new(world, &stage.name, folder, "Mira Okafor");
+        stage.source = Some(Source { bare, team });
         let manifest = stage.manifest(first);
         let mut files = vec![
             (MANIFEST, Some(manifest.as_str())),
@@ -84,12 +86,41 @@ impl Stage {
                 .map(|(path, text)| (*path, Some(*text))),
         );
         stage
-            .team
+            .team()
             .commit("chore: import cluster configuration", &files);
-        stage.team.push();
-        stage.create_objects(&setting.labels);
+        stage.team().push();
+        stage.create_namespace(&setting.labels);
+        stage.create_application();
         stage.wait_live(first);
         stage
+    }
+
+    /// A stage before anything is on it.
+    pub(super) fn empty(world: &'static World, scenario: &str, setting: &Setting) -> Self {
+        Self {
+            world,
+            name: world.name(scenario),
+            folder: world.folder(scenario),
+            source: None,
+            progress_deadline: setting.progress_deadline,
+            replicas: setting.replicas,
+            own_project: setting.own_project,
+        }
+    }
+
+    fn source(&self) -> &Source {
+        let source = self.source.as_ref();
+        source.unwrap_or_else(|| panic!("{} has no repository", self.name))
+    }
+
+    /// The bare repository that is served.
+    pub(crate) fn bare(&self) -> &Path {
+        &self.source().bare
+    }
+
+    /// The clone of those who release.
+    pub(crate) fn team(&self) -> &Clone {
+        &self.source().team
     }
 
     /// The usual story: 1.2.0 serves, another team commits, 1.2.1-crash is released and does not
@@ -104,11 +135,11 @@ impl Stage {
         setting: &Setting,
     ) -> Story {
         let stage = Self::new(world, scenario, (GOOD, setting));
-        let good = stage.team.git(&["rev-parse", "HEAD"]);
+        let good = stage.team().git(&["rev-parse", "HEAD"]);
         stage.commit_of_others("5.0.1");
         let bad = stage.release(BAD);
         let tip = stage.commit_of_others("5.1.0");
-        stage.team.push();
+        stage.team().push();
         stage.refresh();
         stage.wait_crashing();
         Story {
@@ -124,26 +155,26 @@ impl Stage {
         let text = FIXTURE
             .replace("namespace: mcp", &format!("namespace: {}", self.name))
             .replace("1.2.0", release);
-        match self.progress_deadline {
-            None => text,
-            Some(seconds) => text.replace(
-                "  revisionHistoryLimit: 10\n",
-                &format!("  revisionHistoryLimit: 10\n  progressDeadlineSeconds: {seconds}\n"),
-            ),
+        let mut lines = vec!["  revisionHistoryLimit: 10".to_owned()];
+        if let Some(seconds) = self.progress_deadline {
+            lines.push(format!("  progressDeadlineSeconds: {seconds}"));
         }
+        let replicas = format!("  replicas: {}", self.replicas.unwrap_or(1));
+        text.replace("  revisionHistoryLimit: 10", &lines.join("\n"))
+            .replace("  replicas: 1", &replicas)
     }
 
     /// Commits a release; nothing is pushed.
     pub(crate) fn release(&self, release: &str) -> String {
         let text = self.manifest(release);
         let message = format!("chore: promote zai-proxy to v{release}");
-        self.team.commit(&message, &[(MANIFEST, Some(&text))])
+        self.team().commit(&message, &[(MANIFEST, Some(&text))])
     }
 
     /// Commits a release, pushes it and has Argo CD look.
     pub(crate) fn ship(&self, release: &str) -> String {
         let commit = self.release(release);
-        self.team.push();
+        self.team().push();
         self.refresh();
         commit
     }
@@ -152,17 +183,23 @@ impl Stage {
     pub(crate) fn commit_of_others(&self, number: &str) -> String {
         let text = OTHERS.replace("5.0.0", number);
         let message = format!("indexer: {number}");
-        self.team.commit(&message, &[(OTHERS_FILE, Some(&text))])
+        self.team().commit(&message, &[(OTHERS_FILE, Some(&text))])
     }
 
-    fn create_objects(&self, labels: &[(&str, &str)]) {
-        let (world, name) = (self.world, &self.name);
+    pub(super) fn create_namespace(&self, labels: &[(&str, &str)]) {
         let labels: serde_json::Map<String, Value> = labels
             .iter()
             .map(|(k, v)| ((*k).to_owned(), json!(v)))
             .collect();
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": name, "labels": labels}});
+            "metadata": {"name": self.name, "labels": labels}});
+        let admin = &self.world.admin;
+        self.world
+            .wait(admin.create(Kind::Namespace, "", &namespace));
+    }
+
+    fn create_application(&self) {
+        let (world, name) = (self.world, &self.name);
         let project = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
             "metadata": {"name": name, "namespace": "argocd"},
             "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
@@ -178,7 +215,6 @@ impl Stage {
                 "destination": {"server": "https://kubernetes.default.svc", "namespace": name},
                 "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}}});
         world.wait(async {
-            world.admin.create(Kind::Namespace, "", &namespace).await;
             if self.own_project {
                 world
                     .admin
@@ -211,19 +247,31 @@ impl Stage {
             .expect("the Application is there")
     }
 
+    /// What Argo CD says about the stage.
+    fn shipped(&self) -> String {
+        let application = self.get(Kind::Application);
+        application.map_or_else(
+            || "no Application".to_owned(),
+            |application| application["status"].to_string(),
+        )
+    }
+
     pub(crate) fn deployment(&self) -> Option<Value> {
         self.get(Kind::Deployment)
     }
 
-    fn place(&self, kind: Kind) -> (&str, &str) {
+    /// Where the stage's object of a kind is.
+    pub(super) fn place(&self, kind: Kind) -> (&str, &str) {
         match kind {
-            Kind::Application | Kind::AppProject => ("argocd", &self.name),
+            Kind::Application | Kind::ApplicationSet | Kind::AppProject => ("argocd", &self.name),
             Kind::Namespace => ("", &self.name),
-            Kind::Pod | Kind::Deployment | Kind::ReplicaSet => (&self.name, WORKLOAD),
+            Kind::Pod | Kind::Deployment | Kind::ReplicaSet | Kind::Service | Kind::Autoscaler => {
+                (&self.name, WORKLOAD)
+            }
         }
     }
 
-    fn get(&self, kind: Kind) -> Option<Value> {
+    pub(crate) fn get(&self, kind: Kind) -> Option<Value> {
         self.world
             .wait(self.world.admin.get(kind, self.place(kind)))
     }
@@ -242,9 +290,7 @@ impl Stage {
     pub(crate) fn wait_live(&self, release: &str) {
         self.world
             .until(&format!("{release} is live in {}", self.name), || {
-                let seen = self
-                    .deployment()
-                    .ok_or_else(|| self.application()["status"].to_string())?;
+                let seen = self.deployment().ok_or_else(|| self.shipped())?;
                 let status = &seen["status"];
                 let complete = image(&seen).ends_with(&format!(":{release}"))
                     && status["observedGeneration"] == seen["metadata"]["generation"]
@@ -271,23 +317,19 @@ impl Stage {
                 if pods.iter().any(waiting) {
                     return Ok(());
                 }
-                Err(format!(
-                    "{} pods; {}",
-                    pods.len(),
-                    self.application()["status"]["operationState"]
-                ))
+                Err(format!("{} pods; {}", pods.len(), self.shipped()))
             });
     }
 
     /// The id of a branch of the served repository.
     pub(crate) fn tip(&self) -> String {
-        git(&self.bare, &["rev-parse", "refs/heads/main"])
+        git(self.bare(), &["rev-parse", "refs/heads/main"])
     }
 
     /// All branches of the served repository with their ids.
     pub(crate) fn references(&self) -> String {
         git(
-            &self.bare,
+            self.bare(),
             &["for-each-ref", "--format=%(objectname) %(refname)"],
         )
     }
@@ -296,7 +338,7 @@ impl Stage {
     pub(crate) fn file_at(&self, commit: &str, path: &str) -> String {
         let output = repository::clean("git", &self.folder)
             .arg("-C")
-            .arg(&self.bare)
+            .arg(self.bare())
             .args(["cat-file", "blob", &format!("{commit}:{path}")])
             .output()
             .expect("the git program");
@@ -307,7 +349,7 @@ impl Stage {
     /// Subjects of the commits after one, newest first.
     pub(crate) fn commits_since(&self, commit: &str) -> Vec<String> {
         let range = format!("{commit}..refs/heads/main");
-        let log = git(&self.bare, &["log", "--format=%H", &range]);
+        let log = git(self.bare(), &["log", "--format=%H", &range]);
         log.lines().map(str::to_owned).collect()
     }
 
@@ -322,9 +364,9 @@ impl Stage {
         clone
     }
 
-    /// A user at a terminal in a clone of the repository.
+    /// A user at a terminal, in a clone of the repository where there is one.
     pub(crate) fn user(&self) -> Unship<'_> {
-        Unship::new(self, self.clone_of_user())
+        Unship::new(self, self.source.as_ref().map(|_| self.clone_of_user()))
     }
 }
 
@@ -337,6 +379,7 @@ impl Drop for Stage {
         let (admin, name) = (&self.world.admin, &self.name);
         self.world.wait(async {
             admin.delete(Kind::Application, ("argocd", name)).await;
+            admin.delete(Kind::ApplicationSet, ("argocd", name)).await;
             admin.delete(Kind::Namespace, ("", name)).await;
             if self.own_project {
                 admin.delete(Kind::AppProject, ("argocd", name)).await;
@@ -368,9 +411,9 @@ impl Story {
             "one commit on top of {parent}: {commits:?}"
         );
         let commit = commits[0].clone();
-        let parents = git(&stage.bare, &["log", "-1", "--format=%P", &commit]);
+        let parents = git(stage.bare(), &["log", "-1", "--format=%P", &commit]);
         assert_eq!(parents, parent, "a plain child of the tip");
-        let files = git(&stage.bare, &["diff", "--name-only", parent, &commit]);
+        let files = git(stage.bare(), &["diff", "--name-only", parent, &commit]);
         assert_eq!(files, MANIFEST, "one file");
         let (is, good) = (
             stage.file_at(&commit, MANIFEST),

@@ -1,24 +1,35 @@
-//! unship as a user starts it: the real binary, an empty home, a clone as working directory.
+//! unship as a user starts it: the real binary, an empty home, a clone as working directory, or
+//! none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::plans::writes;
 use crate::repository::{Clone, clean};
 use crate::stage::{Stage, WORKLOAD};
 
-/// A user with a home and a clone.
+/// A user with a home, and a clone where the stage has a repository.
 pub(crate) struct Unship<'s> {
     stage: &'s Stage,
-    pub(crate) clone: Clone,
+    place: Place,
     home: PathBuf,
     environment: BTreeMap<String, String>,
+    /// The identities by which the user may write: to Kubernetes, to Argo CD.
+    writers: [Option<&'static str>; 2],
+}
+
+/// Where the user is.
+enum Place {
+    Clone(Clone),
+    /// An empty folder, outside of any repository.
+    Nowhere(tempfile::TempDir),
 }
 
 impl<'s> Unship<'s> {
     /// A user with the read-only kubeconfig and the read-only Argo CD token.
-    pub(crate) fn new(stage: &'s Stage, clone: Clone) -> Self {
+    pub(crate) fn new(stage: &'s Stage, clone: Option<Clone>) -> Self {
         let home = stage.folder.join("home");
         std::fs::create_dir_all(&home).expect("a home");
         let names = ["KUBECONFIG", "ARGOCD_SERVER", "ARGOCD_AUTH_TOKEN"];
@@ -26,11 +37,24 @@ impl<'s> Unship<'s> {
             .map(|name| (name.to_owned(), stage.world.variable(name).to_owned()))
             .into_iter()
             .collect();
+        let place = clone.map_or_else(
+            || Place::Nowhere(tempfile::tempdir().expect("an empty folder")),
+            Place::Clone,
+        );
         Self {
             stage,
-            clone,
+            place,
             home,
             environment,
+            writers: [None, None],
+        }
+    }
+
+    /// The user's clone.
+    pub(crate) fn clone(&self) -> &Clone {
+        match &self.place {
+            Place::Clone(clone) => clone,
+            Place::Nowhere(_) => panic!("{} has no repository", self.stage.name),
         }
     }
 
@@ -67,21 +91,42 @@ impl<'s> Unship<'s> {
 
     /// Runs unship with JSON on its standard output.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        let folder = match &self.place {
+            Place::Clone(clone) => clone.folder.as_path(),
+            Place::Nowhere(folder) => folder.path(),
+        };
         let output = clean(env!("CARGO_BIN_EXE_unship"), &self.home)
             .envs(&self.environment)
-            .current_dir(&self.clone.folder)
+            .current_dir(folder)
             .args(arguments)
             .args(["-o", "json"])
             .output()
             .expect("unship starts");
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        Outcome {
+        let outcome = Outcome {
             command: arguments.join(" "),
             code: output.status.code(),
             json: serde_json::from_str(&stdout).unwrap_or(Value::Null),
             stdout,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        self.tell_the_judge(&outcome);
+        outcome
+    }
+
+    /// Adds what this user's plans said that they would write to the identities' lists.
+    fn tell_the_judge(&self, outcome: &Outcome) {
+        let mut said = Vec::new();
+        if outcome.json["kind"] == "Plan" {
+            said.extend(writes(&outcome.json));
         }
+        for run in self.runs() {
+            // A run that was killed may have no plan yet, and then has written nothing.
+            let plan = std::fs::read_to_string(run.join("plan.json")).unwrap_or_default();
+            said.extend(writes(&serde_json::from_str(&plan).unwrap_or_default()));
+        }
+        let identities: BTreeSet<&str> = self.writers.iter().flatten().copied().collect();
+        self.stage.world.plans.add(identities, &said);
     }
 
     /// The journals of this user's runs.
@@ -95,6 +140,47 @@ impl<'s> Unship<'s> {
 
     pub(crate) fn home(&self) -> &Path {
         &self.home
+    }
+}
+
+/// The identities that may write.
+#[allow(
+    clippy::wrong_self_convention,
+    reason = "said of a person: a user as a deployer"
+)]
+impl Unship<'_> {
+    /// With the right to patch workloads and their scale.
+    pub(crate) fn as_deployer(self) -> Self {
+        self.by_kubernetes("deployer")
+    }
+
+    /// With the right to change the scale of Deployments, and no other.
+    pub(crate) fn as_scaler(self) -> Self {
+        self.by_kubernetes("scaler")
+    }
+
+    /// With a deployer's rights and those to change Applications, in Kubernetes and in Argo CD.
+    pub(crate) fn as_operator(self) -> Self {
+        self.by_kubernetes("operator").by_argocd("operator")
+    }
+
+    /// With Argo CD's right to sync.
+    pub(crate) fn as_syncer(self) -> Self {
+        self.by_argocd("syncer")
+    }
+
+    fn by_kubernetes(mut self, identity: &'static str) -> Self {
+        self.writers[0] = Some(identity);
+        let variable = format!("UNSHIP_WORLD_{}_KUBECONFIG", identity.to_uppercase());
+        let kubeconfig = self.stage.world.variable(&variable);
+        self.with("KUBECONFIG", kubeconfig)
+    }
+
+    fn by_argocd(mut self, account: &'static str) -> Self {
+        self.writers[1] = Some(account);
+        let variable = format!("UNSHIP_WORLD_{}_ARGOCD_TOKEN", account.to_uppercase());
+        let token = self.stage.world.variable(&variable);
+        self.with("ARGOCD_AUTH_TOKEN", token)
     }
 }
 

@@ -10,14 +10,20 @@ use tokio::runtime::Runtime;
 use unship::sandbox::{Options, Sandbox};
 
 use crate::admin::Admin;
+use crate::plans::Plans;
 
 /// Variables that make a world; what unship itself reads comes first.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 14] = [
     "KUBECONFIG",
     "ARGOCD_SERVER",
     "ARGOCD_AUTH_TOKEN",
     "UNSHIP_WORLD_ADMIN_KUBECONFIG",
     "UNSHIP_WORLD_PROXY_KUBECONFIG",
+    "UNSHIP_WORLD_DEPLOYER_KUBECONFIG",
+    "UNSHIP_WORLD_SCALER_KUBECONFIG",
+    "UNSHIP_WORLD_OPERATOR_KUBECONFIG",
+    "UNSHIP_WORLD_OPERATOR_ARGOCD_TOKEN",
+    "UNSHIP_WORLD_SYNCER_ARGOCD_TOKEN",
     "UNSHIP_WORLD_GIT_ROOT",
     "UNSHIP_WORLD_GIT_URL",
     "UNSHIP_WORLD_GIT_USER",
@@ -33,6 +39,8 @@ pub(crate) struct World {
     runtime: Runtime,
     /// The administrator of the cluster.
     pub(crate) admin: Admin,
+    /// What identities that may write said that they would.
+    pub(crate) plans: Plans,
     folder: PathBuf,
     /// Keeps names of several runs on one world apart.
     run: String,
@@ -80,10 +88,13 @@ impl World {
         let admin = runtime.block_on(Admin::connect(Path::new(
             &variables["UNSHIP_WORLD_ADMIN_KUBECONFIG"],
         )));
+        let plans = std::env::var_os("UNSHIP_WORLD_PLANS")
+            .map_or_else(|| folder.join("plans"), PathBuf::from);
         Self {
             variables,
             runtime,
             admin,
+            plans: Plans::new(plans),
             folder,
             run,
             _sandbox: sandbox,
@@ -95,6 +106,11 @@ impl World {
         self.variables
             .get(name)
             .unwrap_or_else(|| panic!("the world has no {name}"))
+    }
+
+    /// A connection with the kubeconfig that a variable names.
+    pub(crate) fn connect(&self, variable: &str) -> Admin {
+        self.wait(Admin::connect(Path::new(self.variable(variable))))
     }
 
     /// A name of its own for a scenario, the same for its namespace, repository and Application.

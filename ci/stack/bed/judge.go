@@ -6,16 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"slices"
 	"strings"
 )
-
-const observer = "system:serviceaccount:devpod:devpod-observer"
-
-// anonymous is judged as well: a request whose credentials got lost is still one of ours.
-const anonymous = "system:anonymous"
 
 // worldLogs are the logs that are judged, by the variables that name them.
 var worldLogs = []string{"UNSHIP_WORLD_AUDIT_LOG", "UNSHIP_WORLD_ARGOCD_LOG", "UNSHIP_WORLD_GIT_LOG"}
@@ -68,8 +61,17 @@ func runJudge(args []string) error {
 	if err := json.Unmarshal(text, &offsets); err != nil {
 		return fmt.Errorf("%s: %w", flags.Arg(0), err)
 	}
+	said, err := readPlans()
+	if err != nil {
+		return err
+	}
 	v := &verdict{}
-	for i, judge := range []func(*verdict, []map[string]any){judgeAudit, judgeArgoCD, judgeGit} {
+	judges := []func(*verdict, []map[string]any){
+		func(v *verdict, lines []map[string]any) { judgeAudit(v, lines, said) },
+		func(v *verdict, lines []map[string]any) { judgeArgoCD(v, lines, said) },
+		judgeGit,
+	}
+	for i, judge := range judges {
 		lines, damaged, err := linesSince(os.Getenv(worldLogs[i]), offsets[worldLogs[i]])
 		if err != nil {
 			return err
@@ -156,109 +158,6 @@ func field(line map[string]any, path ...string) string {
 	default:
 		return fmt.Sprint(value)
 	}
-}
-
-// judgeAudit: the apiserver's own record of what the read-only identity asked for.
-func judgeAudit(v *verdict, lines []map[string]any) {
-	reads := []string{"get", "list", "watch"}
-	reviews := []string{"selfsubjectaccessreviews", "selfsubjectrulesreviews"}
-	tunnels := []string{"exec", "attach", "portforward", "proxy"}
-	counts := map[string]int{}
-	var writes, denied, tunnelled []string
-	for _, line := range lines {
-		user := field(line, "user", "username")
-		if user != observer && user != anonymous {
-			continue
-		}
-		verb, resource, subresource := field(line, "verb"), field(line, "objectRef", "resource"), field(line, "objectRef", "subresource")
-		if user == observer {
-			counts[verb]++
-		}
-		seen := fmt.Sprintf("%s %s %s -> %s", user, verb, field(line, "requestURI"), field(line, "responseStatus", "code"))
-		review := verb == "create" && slices.Contains(reviews, resource) && field(line, "objectRef", "apiGroup") == "authorization.k8s.io"
-		if !slices.Contains(reads, verb) && !review {
-			writes = append(writes, seen)
-			if field(line, "responseStatus", "code") == "403" {
-				denied = append(denied, seen)
-			}
-		}
-		if slices.Contains(tunnels, subresource) {
-			tunnelled = append(tunnelled, seen)
-		}
-	}
-	var none []string
-	if len(counts) == 0 {
-		none = []string{"not one request in the audit log: it cannot witness anything"}
-	}
-	v.check(fmt.Sprintf("the observer was at the apiserver: %v", counts), none)
-	v.check("the observer only read; its only creates are access reviews", writes)
-	v.check("no write was tried and denied", denied)
-	v.check("no exec, attach, portforward or proxy", tunnelled)
-}
-
-// argocdReads are the prefixes of Argo CD's gRPC methods that change nothing.
-var argocdReads = []string{
-	"Get", "List", "Watch", "CanI", "ResourceTree", "ManagedResources", "RevisionMetadata",
-	"RevisionChartDetails", "PodLogs", "Version", "Check", "ServerSideDiff",
-}
-
-// judgeArgoCD: argocd-server logs every call by its gRPC method, but not who made it. A denied
-// one cannot be the admin's, and one that was carried out cannot be the read-only account's, whose
-// rights judgeRights looks at.
-func judgeArgoCD(v *verdict, lines []map[string]any) {
-	reads, carriedOut := 0, map[string]int{}
-	var denied []string
-	for _, line := range lines {
-		method, code := field(line, "grpc.method"), field(line, "grpc.code")
-		if method == "" || code == "" {
-			continue
-		}
-		isRead := slices.ContainsFunc(argocdReads, func(prefix string) bool { return strings.HasPrefix(method, prefix) })
-		refused := code == "PermissionDenied" || code == "Unauthenticated"
-		switch {
-		case isRead:
-			reads++
-		case refused:
-			denied = append(denied, fmt.Sprintf("%s.%s -> %s: %s", field(line, "grpc.service"), method, code, field(line, "grpc.error")))
-		default:
-			carriedOut[method]++
-		}
-	}
-	v.check(fmt.Sprintf("no denied write at argocd-server (%d reads; writes by others: %v)", reads, carriedOut), denied)
-}
-
-// judgeRights: the account's token must not be able to write, else what judgeArgoCD counts as
-// somebody else's could be ours.
-func judgeRights(v *verdict) {
-	var objections []string
-	for _, action := range []string{"sync", "override", "update", "delete", "action"} {
-		answer, err := canI(action)
-		switch {
-		case err != nil:
-			objections = append(objections, err.Error())
-		case answer != "no":
-			objections = append(objections, fmt.Sprintf("can-i %s applications: %q", action, answer))
-		}
-	}
-	v.check("Argo CD's account may not sync, override, update, delete or run actions", objections)
-}
-
-func canI(action string) (string, error) {
-	request, err := http.NewRequest(http.MethodGet, os.Getenv("ARGOCD_SERVER")+"/api/v1/account/can-i/applications/"+action+"/*/*", nil)
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("Authorization", "Bearer "+os.Getenv("ARGOCD_AUTH_TOKEN"))
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	var answer struct{ Value, Error string }
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return "", err
-	}
-	return answer.Value + answer.Error, nil
 }
 
 // judgeGit: who pushed. That no push was forced cannot be seen here.

@@ -30,7 +30,8 @@ func (s *stack) startAll() error {
 	if err := s.startAPIServer(); err != nil {
 		return err
 	}
-	if err := s.apply(clusterManifests, "unship-stack", "-f", "-"); err != nil {
+	manifests := strings.Join([]string{clusterManifests, identityManifests, policyManifests}, "---\n")
+	if err := s.apply(manifests, "unship-stack", "-f", "-"); err != nil {
 		return err
 	}
 	s.progress("apiserver ready")
@@ -210,6 +211,11 @@ func (s *stack) startObserver() error {
 	if err := s.token("devpod", "devpod-observer", "observer"); err != nil {
 		return err
 	}
+	for _, writer := range kubernetesWriters {
+		if err := s.token("devpod", writer, writer); err != nil {
+			return err
+		}
+	}
 	proxy, err := s.start("kubectl-proxy", nil, s.program("kubectl"), "--kubeconfig", s.kubeconfigPath("observer"),
 		"proxy", "--address=127.0.0.1", fmt.Sprintf("--port=%d", s.ports["kubectl-proxy"]))
 	if err != nil {
@@ -311,7 +317,7 @@ func (s *stack) finish() error {
 		return err
 	}
 	session, tokens := answer.Token, map[string]string{}
-	for _, account := range []string{"admin", "devpod"} {
+	for _, account := range append([]string{"admin", "devpod"}, argocdWriters...) {
 		if err := until("Argo CD's token for "+account, 30*time.Second, nil, func() error {
 			return postJSON(s.plain, argocd+"/account/"+account+"/token", session, map[string]int{"expiresIn": 0}, &answer)
 		}); err != nil {
@@ -329,8 +335,7 @@ func (s *stack) finish() error {
 }
 
 func (s *stack) writeEnvironment(tokens map[string]string) error {
-	var text strings.Builder
-	for _, pair := range [][2]string{
+	pairs := [][2]string{
 		{"KUBECONFIG", s.kubeconfigPath("observer")},
 		{"ARGOCD_SERVER", s.url("argocd-server")},
 		{"ARGOCD_AUTH_TOKEN", tokens["devpod"]},
@@ -347,7 +352,15 @@ func (s *stack) writeEnvironment(tokens map[string]string) error {
 		{"UNSHIP_WORLD_AUDIT_LOG", s.path("logs", "audit.log")},
 		{"UNSHIP_WORLD_ARGOCD_LOG", s.path("logs", "argocd-server.log")},
 		{"UNSHIP_WORLD_GIT_LOG", s.path("logs", "git-access.log")},
-	} {
+	}
+	for _, writer := range kubernetesWriters {
+		pairs = append(pairs, [2]string{"UNSHIP_WORLD_" + strings.ToUpper(writer) + "_KUBECONFIG", s.kubeconfigPath(writer)})
+	}
+	for _, writer := range argocdWriters {
+		pairs = append(pairs, [2]string{"UNSHIP_WORLD_" + strings.ToUpper(writer) + "_ARGOCD_TOKEN", tokens[writer]})
+	}
+	var text strings.Builder
+	for _, pair := range pairs {
 		fmt.Fprintf(&text, "export %s='%s'\n", pair[0], strings.ReplaceAll(pair[1], "'", `'\''`))
 	}
 	return os.WriteFile(s.path("env"), []byte(text.String()), 0o600)

@@ -22,6 +22,12 @@ import (
 //go:embed manifests/cluster.yaml
 var clusterManifests string
 
+//go:embed manifests/identities.yaml
+var identityManifests string
+
+//go:embed manifests/policies.yaml
+var policyManifests string
+
 //go:embed manifests/audit.yaml
 var auditPolicy string
 

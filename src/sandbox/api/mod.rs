@@ -1,5 +1,6 @@
 //! The Kubernetes API: authentication, authorization, audit, and the way to each handler.
 
+mod admission;
 mod discovery;
 mod logs;
 mod objects;
@@ -82,7 +83,7 @@ async fn handle(
     let name = user
         .as_ref()
         .map_or("system:anonymous".to_owned(), |u| u.name.clone());
-    let call = Call::parse(&parts, &uri);
+    let call = Call::parse(&parts, &uri, name);
     let outcome = match (effects.answer, user) {
         (Some(code), _) => Err(ApiError::injected(code)),
         (None, None) => Err(ApiError::unauthorized()),
@@ -92,7 +93,7 @@ async fn handle(
         },
     };
     let (response, code) = respond(outcome);
-    world.audit.write(&audit_line(&call, &name, code, started));
+    world.audit.write(&audit_line(&call, code, started));
     if effects.drop_after {
         hangup.now();
     }
@@ -166,11 +167,11 @@ fn respond(outcome: Result<Answer, ApiError>) -> (Response, u16) {
     (response, code)
 }
 
-fn audit_line(call: &Call, user: &str, code: u16, started: Timestamp) -> Value {
+fn audit_line(call: &Call, code: u16, started: Timestamp) -> Value {
     let mut line = json!({
         "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
         "auditID": uid(), "stage": "ResponseComplete", "requestURI": call.uri,
-        "verb": call.verb, "user": {"username": user}, "userAgent": call.user_agent,
+        "verb": call.verb, "user": {"username": call.user}, "userAgent": call.user_agent,
         "sourceIPs": ["127.0.0.1"], "responseStatus": {"metadata": {}, "code": code},
         "requestReceivedTimestamp": micros(started), "stageTimestamp": micros(Timestamp::now()),
     });

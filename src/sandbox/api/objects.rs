@@ -1,9 +1,11 @@
 //! get, list, create, update, patch and delete.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::request::{Call, Target};
-use super::{Answer, Selector, parse_body, table};
+use super::{Answer, Selector, admission, parse_body, table};
 use crate::sandbox::defaults;
 use crate::sandbox::error::ApiError;
 use crate::sandbox::json::{int, list, set, suffix, text};
@@ -243,31 +245,31 @@ fn write(
         defaults::check(kind, &new, Some(&old))?;
         defaults::fill(kind, &mut new);
     }
-    store(objects, call, kind, new, part)
+    let made = store(objects, call, kind, new, part)?;
+    Ok(Answer::Json(200, (*made).clone()))
 }
 
+/// Stores a changed object once admission has let it pass; a dry run stops there.
 fn store(
     objects: &mut Objects,
     call: &Call,
     kind: &'static Kind,
     new: Value,
     part: Part,
-) -> Result<Answer, ApiError> {
-    if call.param("dryRun") == "All" {
-        return Ok(Answer::Json(200, new));
-    }
+) -> Result<Arc<Value>, ApiError> {
     let manager = call.field_manager();
-    let apply = call.content_type.contains("apply-patch");
-    let made = objects.update(
-        kind,
-        new,
-        part,
-        Writer {
-            manager: &manager,
-            apply,
-        },
-    )?;
-    Ok(Answer::Json(200, (*made).clone()))
+    let by = Writer {
+        manager: &manager,
+        apply: call.content_type.contains("apply-patch"),
+    };
+    let made = objects.preview(kind, new.clone(), part, by)?;
+    if part != Part::Status {
+        admission::check(objects, call, kind, &made)?;
+    }
+    if call.param("dryRun") == "All" {
+        return Ok(made);
+    }
+    objects.update(kind, new, part, by)
 }
 
 fn write_scale(
@@ -286,10 +288,8 @@ fn write_scale(
     if !version.is_empty() {
         new["metadata"]["resourceVersion"] = json!(version);
     }
-    match store(objects, call, kind, new, Part::Main)? {
-        Answer::Json(code, object) => Ok(Answer::Json(code, scale_of(&object))),
-        other => Ok(other),
-    }
+    let made = store(objects, call, kind, new, Part::Scale)?;
+    Ok(Answer::Json(200, scale_of(&made)))
 }
 
 fn scale_of(object: &Value) -> Value {

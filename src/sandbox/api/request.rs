@@ -21,6 +21,8 @@ pub(crate) struct Target {
 /// A request.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
+    /// Name of who asks.
+    pub(crate) user: String,
     pub(crate) verb: &'static str,
     pub(crate) path: String,
     pub(crate) uri: String,
@@ -32,13 +34,14 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn parse(parts: &Parts, uri: &str) -> Self {
+    pub(crate) fn parse(parts: &Parts, uri: &str, user: String) -> Self {
         let text = |name: header::HeaderName| {
             let value = parts.headers.get(name).and_then(|v| v.to_str().ok());
             value.unwrap_or("").to_owned()
         };
         let path = parts.uri.path().to_owned();
         let mut call = Self {
+            user,
             verb: "get",
             target: target(&path),
             path,

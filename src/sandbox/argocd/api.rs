@@ -160,8 +160,8 @@ async fn dispatch(call: Call) -> Result<Value, RpcError> {
         return Err(RpcError::new(16, "no session information"));
     };
     match path.as_slice() {
-        ["api", "v1", "account", "can-i", resource, action, sub @ ..] if get => {
-            can_i(&account, resource, action, &sub.join("/"))
+        ["api", "v1", "account", "can-i", resource, action, ..] if get => {
+            can_i(&account, resource, action)
         }
         ["api", "v1", "applications"] if get => list(&call),
         ["api", "v1", "projects", ..] if get => project(&call, &path[3..]),
@@ -214,14 +214,33 @@ fn settings() -> Value {
         "controllerNamespace": NAMESPACE, "impersonationEnabled": false, "hydratorEnabled": false})
 }
 
-fn can_i(account: &Account, _resource: &str, action: &str, _sub: &str) -> Result<Value, RpcError> {
-    let known = [
-        "get", "create", "update", "delete", "sync", "override", "action", "invoke",
-    ];
-    if !known.contains(&action.split('/').next().unwrap_or("")) {
-        return Err(RpcError::new(3, format!("unknown action '{action}'")));
+/// What can be asked about (util/rbac/rbac.go).
+const ACTIONS: [&str; 8] = [
+    "get", "create", "update", "delete", "sync", "override", "action", "invoke",
+];
+const RESOURCES: [&str; 12] = [
+    "clusters",
+    "projects",
+    "applications",
+    "applicationsets",
+    "repositories",
+    "write-repositories",
+    "certificates",
+    "accounts",
+    "gpgkeys",
+    "logs",
+    "exec",
+    "extensions",
+];
+
+fn can_i(account: &Account, resource: &str, action: &str) -> Result<Value, RpcError> {
+    for (known, asked) in [(&ACTIONS[..], action), (&RESOURCES[..], resource)] {
+        if !known.contains(&asked) {
+            let message = format!("[{}] does not contain {asked}", known.join(" "));
+            return Err(RpcError::new(3, message));
+        }
     }
-    Ok(json!({"value": if account.may(action) { "yes" } else { "no" }}))
+    Ok(json!({"value": if account.may_on(resource, action) { "yes" } else { "no" }}))
 }
 
 impl Call {
@@ -505,9 +524,21 @@ fn manifests(call: &Call, app: &Value) -> Result<Value, RpcError> {
     )
 }
 
-/// Accounts of every sandbox.
-pub(crate) fn standard_tokens(world: &World) -> (String, String) {
-    let devpod = world.accounts.token("devpod", Role::ReadOnly);
-    let admin = world.accounts.token("admin", Role::Admin);
-    (devpod, admin)
+/// Tokens of the accounts of every sandbox.
+pub(crate) struct StandardTokens {
+    pub(crate) devpod: String,
+    pub(crate) admin: String,
+    pub(crate) operator: String,
+    pub(crate) syncer: String,
+}
+
+/// Makes the accounts of every sandbox.
+pub(crate) fn standard_tokens(world: &World) -> StandardTokens {
+    let token = |name: &str, role| world.accounts.token(name, role);
+    StandardTokens {
+        devpod: token("devpod", Role::ReadOnly),
+        admin: token("admin", Role::Admin),
+        operator: token("operator", Role::Operator),
+        syncer: token("syncer", Role::Sync),
+    }
 }

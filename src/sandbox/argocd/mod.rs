@@ -33,8 +33,10 @@ pub(crate) const REFRESH: &str = "argocd.argoproj.io/refresh";
 pub enum Role {
     /// `role:readonly`: get.
     ReadOnly,
-    /// get and sync.
+    /// `role:readonly`, and sync of Applications.
     Sync,
+    /// `role:readonly`, and sync, update, override and all actions of Applications.
+    Operator,
     /// `role:admin`.
     Admin,
 }
@@ -48,13 +50,22 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Whether the account may do `action`.
+    /// Whether the account may do `action` on the Application in question.
     pub(crate) fn may(&self, action: &str) -> bool {
-        match self.role {
-            Role::Admin => true,
-            Role::Sync => action == "get" || action == "sync",
-            Role::ReadOnly => action == "get",
-        }
+        self.may_on("applications", action)
+    }
+
+    /// Whether the account may do `action` on a resource. A policy for `action/*` does not match
+    /// the bare `action`, as upstream's globs.
+    pub(crate) fn may_on(&self, resource: &str, action: &str) -> bool {
+        let more: &[&str] = match self.role {
+            Role::Admin => return true,
+            Role::ReadOnly => &[],
+            Role::Sync => &["sync"],
+            Role::Operator => &["sync", "update", "override"],
+        };
+        let runs = self.role == Role::Operator && action.starts_with("action/");
+        action == "get" || (resource == "applications" && (runs || more.contains(&action)))
     }
 }
 
@@ -166,6 +177,37 @@ mod tests {
         let account = accounts.account(&token).unwrap();
         assert!(account.may("get") && !account.may("sync"));
         assert!(accounts.account("a.b.c").is_none());
+    }
+
+    #[test]
+    fn roles_differ_on_applications_only() {
+        let may = |role, resource: &str, action: &str| {
+            let account = Account {
+                name: "a".to_owned(),
+                role,
+                issued_at: 0,
+            };
+            account.may_on(resource, action)
+        };
+        let roles = [Role::ReadOnly, Role::Sync, Role::Operator, Role::Admin];
+        for (resource, action, expected) in [
+            ("applications", "get", [true, true, true, true]),
+            ("applications", "sync", [false, true, true, true]),
+            ("applications", "update", [false, false, true, true]),
+            ("applications", "override", [false, false, true, true]),
+            ("applications", "delete", [false, false, false, true]),
+            ("applications", "action", [false, false, false, true]),
+            (
+                "applications",
+                "action/apps/Deployment/restart",
+                [false, false, true, true],
+            ),
+            ("projects", "get", [true, true, true, true]),
+            ("projects", "update", [false, false, false, true]),
+        ] {
+            let found = roles.map(|role| may(role, resource, action));
+            assert_eq!(found, expected, "{action} {resource}");
+        }
     }
 
     #[test]

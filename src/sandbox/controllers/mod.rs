@@ -1,6 +1,7 @@
 //! The controllers of the simulated cluster. Each pass looks at the whole store and takes the
 //! next step everywhere; a ticker repeats it at every change and at short intervals.
 
+mod autoscaler;
 mod deployment;
 mod deployment_status;
 mod endpoints;
@@ -30,24 +31,35 @@ const SLOW_TICK: Duration = Duration::from_millis(250);
 /// Runs the controllers until the sandbox stops.
 pub(crate) async fn run(world: Arc<World>) {
     let mut changed = world.store.subscribe();
-    let mut pods = pods::Pods::default();
+    let mut memory = Memory::default();
     loop {
         changed.mark_unchanged();
-        world.store.with(|objects| pass(objects, &world, &mut pods));
+        world
+            .store
+            .with(|objects| pass(objects, &world, &mut memory));
+        let settled = memory.pods.are_settled();
         tokio::select! {
             () = world.stopped() => return,
             _ = changed.changed() => tokio::time::sleep(Duration::from_millis(3)).await,
-            () = tokio::time::sleep(if pods.are_settled() { SLOW_TICK } else { TICK }) => {}
+            () = tokio::time::sleep(if settled { SLOW_TICK } else { TICK }) => {}
         }
     }
 }
 
-fn pass(objects: &mut Objects, world: &World, pods: &mut pods::Pods) {
+/// What controllers know beside the objects.
+#[derive(Debug, Default)]
+struct Memory {
+    pods: pods::Pods,
+    autoscalers: autoscaler::Autoscalers,
+}
+
+fn pass(objects: &mut Objects, world: &World, memory: &mut Memory) {
     let outcome = garbage::pass(objects)
         .and_then(|()| deployment::pass(objects))
         .and_then(|()| replica_set::pass(objects))
         .and_then(|()| workloads::pass(objects))
-        .and_then(|()| pods.pass(objects, world.pod_ready))
+        .and_then(|()| memory.pods.pass(objects, world.pod_ready))
+        .and_then(|()| memory.autoscalers.pass(objects))
         .and_then(|()| endpoints::pass(objects));
     if let Err(error) = outcome {
         // A real controller would requeue as well.

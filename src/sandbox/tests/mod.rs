@@ -5,6 +5,7 @@ mod argocd_sync;
 mod client;
 mod git;
 mod kubernetes;
+mod writes;
 
 use super::*;
 use client::{Client, Reply};

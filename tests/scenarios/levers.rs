@@ -1,0 +1,105 @@
+//! What can be done to a stage to bring it into the state that a scenario is about.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::admin::Kind;
+use crate::stage::{Stage, WORKLOAD};
+
+/// Label of namespaces in which admission refuses changes of workloads by identities of devpods.
+const DENY: &str = "unship.test/deny-patch";
+
+impl Stage {
+    /// Has Argo CD's controller leave the Application alone, as if it were down, or care again.
+    pub(crate) fn skip_reconcile(&self, skip: bool) {
+        let value = if skip { json!("true") } else { Value::Null };
+        let annotations = json!({"argocd.argoproj.io/skip-reconcile": value});
+        let patch = json!({"metadata": {"annotations": annotations}});
+        self.patch(Kind::Application, &patch);
+    }
+
+    /// Takes automated sync away from the Application, or gives it back with self-heal.
+    pub(crate) fn auto_sync(&self, on: bool) {
+        let automated = if on {
+            json!({"prune": true, "selfHeal": true})
+        } else {
+            Value::Null
+        };
+        let patch = json!({"spec": {"syncPolicy": {"automated": automated}}});
+        self.patch(Kind::Application, &patch);
+    }
+
+    /// Adds an autoscaler of the workload.
+    pub(crate) fn autoscale(&self, min: u32, max: u32) {
+        let object = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": WORKLOAD, "namespace": self.name},
+            "spec": {"minReplicas": min, "maxReplicas": max, "scaleTargetRef":
+                {"apiVersion": "apps/v1", "kind": "Deployment", "name": WORKLOAD}}});
+        let admin = &self.world.admin;
+        self.world
+            .wait(admin.create(Kind::Autoscaler, &self.name, &object));
+    }
+
+    /// Makes the Git remote unreachable for everybody: its server no longer has the repository.
+    pub(crate) fn lose_git(&self) {
+        std::fs::rename(self.bare(), self.lost()).expect("the repository can be moved away");
+    }
+
+    /// Brings the Git remote back.
+    pub(crate) fn return_git(&self) {
+        std::fs::rename(self.lost(), self.bare()).expect("the repository can be moved back");
+    }
+
+    fn lost(&self) -> PathBuf {
+        self.bare().with_extension("lost")
+    }
+
+    /// Has admission refuse changes of the workload by deployer, scaler and operator, or let them
+    /// pass again; returns when that has come into effect.
+    pub(crate) fn deny_patches(&self, deny: bool) {
+        let value = if deny { json!("true") } else { Value::Null };
+        self.patch(
+            Kind::Namespace,
+            &json!({"metadata": {"labels": {DENY: value}}}),
+        );
+        let deployer = self.world.connect("UNSHIP_WORLD_DEPLOYER_KUBECONFIG");
+        let path = Kind::Deployment.path(self.place(Kind::Deployment));
+        let path = format!("{path}?dryRun=All");
+        let patch = json!({"spec": {"minReadySeconds": 1}});
+        self.planned("deployer", "patch deployments.apps");
+        self.world.until("admission knows the label", || {
+            let tried = deployer.try_patch(&path, "merge-patch", &patch);
+            match self.world.wait(tried) {
+                Ok(_) if !deny => Ok(()),
+                Err(kube::Error::Api(answer)) if deny && answer.code == 422 => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+    }
+
+    /// Gives the Application an owner: an ApplicationSet that makes nothing by itself.
+    pub(crate) fn own_by_application_set(&self) {
+        let (world, name) = (self.world, &self.name);
+        let object = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet",
+            "metadata": {"name": name, "namespace": "argocd"},
+            "spec": {"generators": [{"list": {"elements": []}}], "template": {
+                "metadata": {"name": name},
+                "spec": self.application()["spec"]}}});
+        let made = world.wait(world.admin.create(Kind::ApplicationSet, "argocd", &object));
+        let owner = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet",
+            "name": name, "uid": made["metadata"]["uid"], "controller": true,
+            "blockOwnerDeletion": true});
+        self.patch(
+            Kind::Application,
+            &json!({"metadata": {"ownerReferences": [owner]}}),
+        );
+    }
+
+    /// Tells the judge that a scenario itself, not unship, is going to write to the workload as
+    /// an identity: `patch deployments.apps`.
+    pub(crate) fn planned(&self, identity: &str, write: &str) {
+        let line = format!("{write} {}/{WORKLOAD}", self.name);
+        self.world.plans.add([identity], &[line]);
+    }
+}
