@@ -286,7 +286,7 @@ async fn carry_out(
             }
         }
     }
-    let stopper = Stopper::new();
+    let stopper = Stopper::new(ui);
     let reach = reach(
         global,
         context,
@@ -373,12 +373,14 @@ pub(super) struct Stopper {
 
 impl Stopper {
     /// Starts listening.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(ui: Ui) -> Self {
         let (sender, receiver) = watch::channel(false);
         tokio::spawn(async move {
             interrupted().await;
             let _ = sender.send(true);
+            ui.note("stopping; interrupt it again to wait for nothing");
             interrupted().await;
+            ui.note("stopped at once; `unship continue` finds out how far it came and goes on");
             end_at_once();
         });
         Self { receiver }
