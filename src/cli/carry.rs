@@ -150,7 +150,7 @@ pub(super) async fn carry_out(
             }
         }
     }
-    let stopper = Stopper::new();
+    let stopper = Stopper::new(ui);
     let reach = reach(
         global,
         context,

@@ -197,7 +197,7 @@ pub(super) async fn go_on(
         context.scope(Some(target.kind), target.name, &source),
         &request,
     );
-    let stopper = Stopper::new();
+    let stopper = Stopper::new(ui);
     let sight = observe(&context.clients, &scope, Timestamp::now()).await?;
     let acts = !stored.plan.commits.is_empty() || !stored.plan.debts.is_empty();
     let setup = setup(

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
+use super::ui::Ui;
 use crate::exit::ExitStatus;
 
 /// Whether a run listens by itself.
@@ -17,13 +18,15 @@ pub(super) struct Stopper {
 
 impl Stopper {
     /// Starts listening.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(ui: Ui) -> Self {
         RUN_LISTENS.store(true, Ordering::SeqCst);
         let (sender, receiver) = watch::channel(false);
         tokio::spawn(async move {
             interrupted().await;
             let _ = sender.send(true);
+            ui.note("stopping; interrupt it again to wait for nothing");
             interrupted().await;
+            ui.note("stopped at once; `unship continue` finds out how far it came and goes on");
             end_at_once();
         });
         Self { receiver }

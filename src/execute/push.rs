@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::capture::capture;
 use super::journal::Record;
+use super::land::stopped;
 use super::run::{End, Run};
 use super::{Error, Event, jitter, request};
 use crate::git::{CommitRequest, FastForward, GitError, PushOutcome, SignMode, Stamp};
-use crate::model::{CommitId, mask_text};
+use crate::model::{CommitId, Identity, mask_text};
 use crate::observe::{Sight, observe, on_new_tip};
-use crate::plan::{Action, Decision, Goal, Prepared, Trailers, build, commit_message};
+use crate::plan::{
+    Action, Decision, Goal, PlannedCommit, Prepared, Trailers, build, commit_message,
+};
 use crate::report::{CommitReport, RunState};
 use crate::timeline::Timeline;
 
@@ -37,21 +40,29 @@ pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
         Goal::Pushed | Goal::Landed | Goal::Verified => {}
     }
     // Where the cluster was changed first, the evidence was saved before that.
-    let evidence = match run.prepared.plan.is_through_git() && !run.done.contains("capture") {
-        true => Some(start_capture(run)?),
-        false => None,
+    let first = run.prepared.plan.is_through_git();
+    let mut evidence = match (first, run.done.contains("capture")) {
+        (true, false) => Some(start_capture(run)?),
+        (true, true) => {
+            run.already_done("capture");
+            None
+        }
+        (false, _) => None,
     };
     let deadline = step_deadline(run, Action::Push);
     let began = Instant::now();
     let mut round: u32 = 0;
-    let mut evidence = evidence;
     loop {
         if *run.stop().borrow() {
             return Ok(Outcome::End(End::stopped("commit")));
         }
-        let commit = commit(run).await?;
-        if let Some((capture, began)) = evidence.take() {
-            end_capture(run, capture, began).await?;
+        let Some(commit) = commit(run).await? else {
+            return Ok(Outcome::End(End::stopped("commit")));
+        };
+        if let Some((capture, began)) = evidence.take()
+            && !end_capture(run, capture, began).await?
+        {
+            return Ok(Outcome::End(End::stopped("capture")));
         }
         match attempt(run, &commit).await? {
             Attempt::Done(commit) => return Ok(Outcome::Pushed(Some(commit))),
@@ -71,8 +82,17 @@ pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
                 // The first retry is at once: most races have one rival.
                 let most =
                     Duration::from_millis(150).saturating_mul(round.min(8) - u32::from(round == 1));
-                tokio::time::sleep(jitter(most)).await;
-                if let Some(outcome) = plan_again(run).await? {
+                let stop = run.stop();
+                let again = async {
+                    tokio::time::sleep(jitter(most)).await;
+                    plan_again(run).await
+                };
+                let outcome = tokio::select! {
+                    biased;
+                    () = stopped(stop) => Some(Outcome::End(End::stopped("plan"))),
+                    outcome = again => outcome?,
+                };
+                if let Some(outcome) = outcome {
                     return Ok(outcome);
                 }
             }
@@ -104,12 +124,20 @@ pub(super) fn start_capture(run: &mut Run) -> Result<(Capture, Instant), Error> 
     Ok((task, began))
 }
 
+/// False when a person stopped it: going on captures again.
 pub(super) async fn end_capture(
     run: &mut Run,
     capture: Capture,
     began: Instant,
-) -> Result<(), Error> {
-    let captured = capture.await.unwrap_or_default();
+) -> Result<bool, Error> {
+    let captured = tokio::select! {
+        biased;
+        () = stopped(run.stop()) => {
+            run.close("capture", began, "stopped", "")?;
+            return Ok(false);
+        }
+        captured = capture => captured.unwrap_or_default(),
+    };
     (run.setup.crash)("captured");
     for missing in &captured.missing {
         run.report
@@ -121,7 +149,8 @@ pub(super) async fn end_capture(
         began,
         "done",
         &format!("{} files", captured.files),
-    )
+    )?;
+    Ok(true)
 }
 
 /// The step `edit`: the file in the work tree, nothing else.
@@ -156,7 +185,9 @@ async fn edit(run: &mut Run) -> Result<Outcome, Error> {
 
 /// The commit on `unship/<plan id>`, nothing pushed.
 async fn commit_only(run: &mut Run) -> Result<Outcome, Error> {
-    let commit = commit(run).await?;
+    let Some(commit) = commit(run).await? else {
+        return Ok(Outcome::End(End::stopped("commit")));
+    };
     let Some(path) = run.repository().cloned() else {
         return Err(GitError::Interrupted.into());
     };
@@ -190,7 +221,8 @@ fn side_branch(run: &Run) -> String {
 
 /// Builds the commit in the object database. Author date and committer date are the
 /// run's beginning, so that an unsigned commit that is made again has the same id.
-async fn commit(run: &mut Run) -> Result<CommitId, Error> {
+/// `None` when a person stopped it, while a key waits to be unlocked for instance.
+async fn commit(run: &mut Run) -> Result<Option<CommitId>, Error> {
     let step = run
         .prepared
         .plan
@@ -212,36 +244,16 @@ async fn commit(run: &mut Run) -> Result<CommitId, Error> {
     ) else {
         return Err(GitError::Interrupted.into());
     };
-    let message = commit_message(
-        &planned.message,
-        &Trailers {
-            plan,
-            run: &run.head.run_id,
-        },
-    );
-    let request = CommitRequest {
-        parent: git.tip.clone(),
-        files: run
-            .git_part()
-            .files
-            .iter()
-            .map(|f| (f.path.clone(), f.after.clone().into_bytes()))
-            .collect(),
-        message,
-        author: Stamp {
-            identity: run.setup.author.clone(),
-            time: run.head.began,
-        },
-        committer: Stamp {
-            identity: run.setup.committer.clone(),
-            time: run.head.began,
-        },
-        sign: SignMode::AsConfigured,
-    };
+    let request = request_of(run, planned, &git.tip);
     let parent = git.tip.as_str().to_owned();
-    let commit = tokio::task::spawn_blocking(move || path.open()?.write_commit(&request))
-        .await
-        .map_err(|_| GitError::Interrupted)??;
+    let commit = tokio::select! {
+        biased;
+        () = stopped(run.stop()) => {
+            run.close("commit", began, "stopped", "")?;
+            return Ok(None);
+        }
+        commit = path.write_commit(request) => commit?,
+    };
     (run.setup.crash)("made commit");
     let at = run.now();
     run.record(&Record::Committed {
@@ -250,7 +262,34 @@ async fn commit(run: &mut Run) -> Result<CommitId, Error> {
         at,
     })?;
     run.close("commit", began, "done", commit.short())?;
-    Ok(commit)
+    Ok(Some(commit))
+}
+
+fn request_of(run: &Run, planned: &PlannedCommit, parent: &CommitId) -> CommitRequest {
+    let message = commit_message(
+        &planned.message,
+        &Trailers {
+            plan: &run.prepared.plan,
+            run: &run.head.run_id,
+        },
+    );
+    let stamp = |identity: &Identity| Stamp {
+        identity: identity.clone(),
+        time: run.head.began,
+    };
+    CommitRequest {
+        parent: parent.clone(),
+        files: run
+            .git_part()
+            .files
+            .iter()
+            .map(|f| (f.path.clone(), f.after.clone().into_bytes()))
+            .collect(),
+        message,
+        author: stamp(&run.setup.author),
+        committer: stamp(&run.setup.committer),
+        sign: SignMode::AsConfigured,
+    }
 }
 
 async fn attempt(run: &mut Run, commit: &CommitId) -> Result<Attempt, Error> {

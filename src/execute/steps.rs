@@ -159,8 +159,8 @@ impl Run {
         match step.action {
             Action::Capture => {
                 let (capture, began) = push::start_capture(self)?;
-                push::end_capture(self, capture, began).await?;
-                return Ok(None);
+                let whole = push::end_capture(self, capture, began).await?;
+                return Ok((!whole).then(|| End::stopped("capture")));
             }
             Action::Settle => return settle::settle(self, step, aim).await,
             _ => {}

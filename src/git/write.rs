@@ -7,8 +7,10 @@ use jiff::Timestamp;
 
 use super::blobs::{FileMode, clean_path};
 use super::error::GitError;
+use super::path::RepositoryPath;
 use super::program::Call;
 use super::repository::Repository;
+use super::run::Ended;
 use crate::model::{CommitId, Identity};
 
 /// Who and when, for an author or committer.
@@ -82,6 +84,12 @@ impl Repository {
     /// path cannot be written as a file; [`GitError::NothingToCommit`];
     /// [`GitError::SigningFailed`].
     pub fn write_commit(&self, request: &CommitRequest) -> Result<CommitId, GitError> {
+        let (call, sign) = self.commit_call(request)?;
+        committed(self.path().git.run_blocking(call)?, sign)
+    }
+
+    /// The call that makes the commit, its tree being there, and whether it signs.
+    fn commit_call(&self, request: &CommitRequest) -> Result<(Call, bool), GitError> {
         let tree = self.write_tree(request)?;
         let sign = match request.sign {
             SignMode::AsConfigured => self.signing()?.wanted,
@@ -99,17 +107,7 @@ impl Repository {
         let mut call: Call = self.path().call(limit, &args);
         call.stdin = Some(request.message.clone().into_bytes());
         call.env = stamps(&request.author, &request.committer);
-        let ended = self.path().git.run_blocking(call)?;
-        if sign && !ended.ok {
-            return Err(GitError::SigningFailed {
-                text: ended.stderr(),
-            });
-        }
-        let ended = ended.success("commit-tree")?;
-        CommitId::parse(ended.text().trim()).map_err(|error| GitError::Command {
-            command: "commit-tree".to_owned(),
-            text: error.to_string(),
-        })
+        Ok((call, sign))
     }
 
     fn write_tree(&self, request: &CommitRequest) -> Result<git2::Oid, GitError> {
@@ -197,6 +195,34 @@ impl Repository {
                 || config.last("gpg.ssh.defaultkeycommand").is_some(),
         })
     }
+}
+
+impl RepositoryPath {
+    /// As [`Repository::write_commit`]; dropping the future ends git, which may wait for
+    /// a person to unlock a key.
+    ///
+    /// # Errors
+    /// As [`Repository::write_commit`].
+    pub async fn write_commit(&self, request: CommitRequest) -> Result<CommitId, GitError> {
+        let path = self.clone();
+        let prepared = tokio::task::spawn_blocking(move || path.open()?.commit_call(&request));
+        let (call, sign) = prepared.await.map_err(|_| GitError::Interrupted)??;
+        committed(self.git.run(call).await?, sign)
+    }
+}
+
+/// Reads what `git commit-tree` left.
+fn committed(ended: Ended, sign: bool) -> Result<CommitId, GitError> {
+    if sign && !ended.ok {
+        return Err(GitError::SigningFailed {
+            text: ended.stderr(),
+        });
+    }
+    let ended = ended.success("commit-tree")?;
+    CommitId::parse(ended.text().trim()).map_err(|error| GitError::Command {
+        command: "commit-tree".to_owned(),
+        text: error.to_string(),
+    })
 }
 
 fn stamps(author: &Stamp, committer: &Stamp) -> Vec<(OsString, OsString)> {

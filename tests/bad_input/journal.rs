@@ -6,21 +6,28 @@ use std::process::Command;
 use super::common::{World, clean, run, world};
 use super::{lands, refuses, rollback, shared};
 
+/// A command as `sh` runs it: `script` starts it as `"$0" "$@"`.
+fn by_shell(world: &World, script: &str, inner: &Command) -> Command {
+    let mut command = clean("sh", &world.engineer);
+    command.arg("-c").arg(script);
+    carry(&mut command, world, inner);
+    command
+}
+
+/// Hangs a command behind another one, with its place and its environment.
+fn carry(command: &mut Command, world: &World, inner: &Command) {
+    command.arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(&world.engineer.clone);
+    let set = inner
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command.envs(set);
+}
+
 /// The rollback under `ulimit -f`: no file may grow over so many blocks of 512 bytes.
 fn with_file_limit(world: &World, blocks: u32) -> Command {
-    let inner = rollback(world);
-    let mut command = clean("sh", &world.engineer);
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-    command.arg("-c").arg(script).arg(inner.get_program());
-    command
-        .args(inner.get_args())
-        .current_dir(&world.engineer.clone);
-    for (name, value) in inner.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    command
+    by_shell(world, &script, &rollback(world))
 }
 
 #[test]
@@ -41,18 +48,30 @@ fn a_disk_that_is_full_before_anything_is_done() {
 }
 
 #[test]
-fn a_state_folder_that_is_a_file() {
+fn a_state_folder_that_is_a_file_or_below_one() {
     let world = shared("state-file");
-    let odd = world.engineer.home.join("state-file");
-    std::fs::write(&odd, "").unwrap();
-    let mut command = rollback(&world);
-    command.env("XDG_STATE_HOME", &odd);
-    refuses(
-        &world,
-        command,
-        1,
-        &[&odd.display().to_string(), "XDG_STATE_HOME"],
-    );
+    for below in ["", "state/of/mine"] {
+        let file = world.engineer.home.join("state-file");
+        std::fs::write(&file, "mine\n").unwrap();
+        let mut command = rollback(&world);
+        command.env("XDG_STATE_HOME", file.join(below));
+        let words = [
+            &*file.display().to_string(),
+            "journal",
+            "Not a directory",
+            "XDG_STATE_HOME",
+        ];
+        refuses(&world, command, 1, &words);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine\n");
+    }
+}
+
+/// A command that the modes of files hold for, also where root runs the tests: root's right
+/// to pass them by (CAP_DAC_OVERRIDE) is given up by util-linux's setpriv.
+fn bound_by_modes(inner: &Command, world: &World) -> Command {
+    let script = "if [ \"$(id -u)\" = 0 ]; then exec setpriv --bounding-set=-dac_override \
+                  --inh-caps=-dac_override \"$0\" \"$@\"; fi; exec \"$0\" \"$@\"";
+    by_shell(world, script, inner)
 }
 
 #[test]
@@ -61,40 +80,33 @@ fn a_state_folder_that_is_not_writable() {
     let folder = world.engineer.home.join("readonly");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o500)).unwrap();
-    if std::fs::write(folder.join("probe"), "").is_ok() {
-        // root may write everywhere; the file in the folder's place above is its case.
-        return;
-    }
+    let mut probe = Command::new("touch");
+    probe.arg(folder.join("probe"));
+    let probe = run(bound_by_modes(&probe, &world));
+    assert_eq!(probe.code, Some(1), "the folder can be written: {probe:?}");
     let mut command = rollback(&world);
     command.env("XDG_STATE_HOME", &folder);
-    refuses(
-        &world,
-        command,
-        1,
-        &[&folder.display().to_string(), "XDG_STATE_HOME"],
-    );
+    let words = [
+        &*folder.display().to_string(),
+        "journal",
+        "Permission denied",
+        "XDG_STATE_HOME",
+    ];
+    refuses(&world, bound_by_modes(&command, &world), 1, &words);
+    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// The rollback with its journal on a disk of so many KiB, which ends with the process.
 fn on_a_small_disk(world: &World, kibibytes: u32) -> Command {
-    let inner = rollback(world);
     let folder = world.engineer.home.join("small");
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = clean("unshare", &world.engineer);
     let script = format!(
         "mount -t tmpfs -o size={kibibytes}k tmpfs \"$XDG_STATE_HOME\" && exec \"$0\" \"$@\""
     );
-    command
-        .args(["-rm", "sh", "-c", &script])
-        .arg(inner.get_program());
-    command
-        .args(inner.get_args())
-        .current_dir(&world.engineer.clone);
-    for (name, value) in inner.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
+    command.args(["-rm", "sh", "-c", &script]);
+    carry(&mut command, world, &rollback(world));
     command.env("XDG_STATE_HOME", &folder);
     command
 }
