@@ -134,7 +134,24 @@ pub(super) async fn scale(run: &mut Run, aim: &Aim) -> Result<Acted, Error> {
     set_replicas(run, wanted).await
 }
 
+/// How often a number of replicas is set again when the object changed meanwhile.
+const SCALE_TRIES: u32 = 5;
+
 async fn set_replicas(run: &mut Run, wanted: i64) -> Result<Acted, Error> {
+    let mut tries = 1;
+    loop {
+        match try_replicas(run, wanted).await {
+            Err(Refusal::Conflict { .. }) if tries < SCALE_TRIES => {
+                tries += 1;
+                tokio::time::sleep(jitter(Duration::from_millis(200))).await;
+            }
+            Err(error) => return Ok(Acted::End(refused(&error))),
+            Ok(acted) => return Ok(acted),
+        }
+    }
+}
+
+async fn try_replicas(run: &mut Run, wanted: i64) -> Result<Acted, Refusal> {
     let Some(live) = run.workload().await else {
         return Ok(unreadable());
     };
@@ -150,13 +167,11 @@ async fn set_replicas(run: &mut Run, wanted: i64) -> Result<Acted, Error> {
         false => whole_scale(&cluster, &live, wanted).await,
     };
     (run.setup.crash)("scaled");
-    match done {
-        Ok(()) => Ok(Acted::Done(format!(
-            "replicas went from {} to {wanted}",
-            live.replicas
-        ))),
-        Err(error) => Ok(Acted::End(refused(&error))),
-    }
+    done?;
+    Ok(Acted::Done(format!(
+        "replicas went from {} to {wanted}",
+        live.replicas
+    )))
 }
 
 async fn narrow_scale(cluster: &Cluster, live: &Workload, wanted: i64) -> Result<(), Refusal> {

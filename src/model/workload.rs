@@ -113,6 +113,10 @@ pub struct ReplicaSet {
     pub template: PodTemplate,
     /// The hash that the controller put into its name and labels.
     pub pod_template_hash: Option<String>,
+    /// Whether it was current, replaced, and made current again: the Deployment
+    /// controller keeps its earlier numbers in `deployment.kubernetes.io/revision-history`.
+    #[serde(default)]
+    pub reused: bool,
 }
 
 /// A pod.

@@ -42,7 +42,7 @@ pub(super) fn choose<'t>(
         )));
     }
     match &request.to {
-        To::Previous => previous(timeline, request),
+        To::Previous => previous(timeline, observation, request),
         To::Text(text) => text_of(timeline, observation, request, text),
         To::Tag(tag) => pick(
             by_tag(timeline, tag),
@@ -109,7 +109,11 @@ fn pick<'t>(
     }
 }
 
-fn previous<'t>(timeline: &'t Timeline, request: &Request) -> Result<Choice<'t>, Refusal> {
+fn previous<'t>(
+    timeline: &'t Timeline,
+    observation: &Observation,
+    request: &Request,
+) -> Result<Choice<'t>, Refusal> {
     let current = timeline.tip().or_else(|| timeline.live());
     let Some(current) = current else {
         return Err(Refusal::one(Blocker::new(
@@ -130,6 +134,13 @@ fn previous<'t>(timeline: &'t Timeline, request: &Request) -> Result<Choice<'t>,
             entry: current,
             skipped: Vec::new(),
             already: Some(already),
+        });
+    }
+    if let Some(set) = put_back(observation, current) {
+        return Ok(Choice {
+            entry: current,
+            skipped: Vec::new(),
+            already: Some(format!("{set}, which was put back")),
         });
     }
     let live = timeline.live();
@@ -165,6 +176,22 @@ fn previous<'t>(timeline: &'t Timeline, request: &Request) -> Result<Choice<'t>,
         ));
     }
     Err(none_trusted(request, skipped))
+}
+
+/// Without Git there is no commit that says that a rollback was made: a recorded
+/// template that is current again, after a newer one was, and serves, tells the same.
+fn put_back<'o>(observation: &'o Observation, current: &Entry) -> Option<&'o str> {
+    if observation.git.is_some() || current.grade < Grade::Likely {
+        return None;
+    }
+    let sets = observation.cluster.replica_sets.as_ref()?;
+    let own = sets
+        .iter()
+        .find(|set| Some(&set.name) == current.replica_set.as_ref())?;
+    let newer = |other: &crate::model::ReplicaSet| {
+        other.rollout_revision < own.rollout_revision && other.created_at > own.created_at
+    };
+    (own.reused || sets.iter().any(newer)).then_some(own.name.as_str())
 }
 
 fn is_older(timeline: &Timeline, entry: &Entry, current: &Entry) -> bool {

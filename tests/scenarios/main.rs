@@ -8,7 +8,10 @@
 mod admin;
 mod blocked;
 mod branches;
+mod canary;
+mod direct;
 mod identities;
+mod intents;
 mod landing;
 mod levers;
 mod looking;
@@ -19,6 +22,7 @@ mod resuming;
 mod snapshot;
 mod stage;
 mod stages;
+mod suspended;
 mod unmanaged;
 mod unship;
 mod world;
@@ -60,6 +64,29 @@ scenarios! {
         a_denying_sync_window_is_refused;
     resuming:
         a_run_killed_around_its_push_goes_on;
+    direct:
+        an_unmanaged_workload_is_rolled_back_directly
+        a_paused_rollout_is_resumed_by_the_same_patch
+        a_direct_target_that_never_comes_up_fails
+        an_observer_is_refused_the_direct_way
+        a_direct_change_that_self_heal_undoes_is_refused
+        the_middle_tier_scales_and_does_not_roll_back
+        a_denied_patch_is_a_refusal
+        a_bounce_returns_to_the_number_before;
+    suspended:
+        automated_sync_is_suspended_until_git_has_it
+        an_owned_application_is_not_suspended
+        an_unreachable_git_is_a_debt_that_continue_pays
+        a_commit_that_does_not_land_is_followed_by_an_emergency
+        without_auto_sync_a_sync_is_asked_for
+        argo_cds_own_rollback_is_a_route;
+    intents:
+        other_intents_go_through_git
+        pause_and_resume_go_through_git
+        adopt_makes_git_say_what_runs;
+    canary:
+        a_crashing_canary_is_taken_out
+        a_drill_writes_nothing;
     identities:
         each_identity_may_what_its_name_says
         an_operator_and_a_syncer_may_sync;

@@ -251,6 +251,15 @@ impl Outcome {
         self
     }
 
+    /// Asserts that there are so many checks and all hold.
+    #[track_caller]
+    pub(crate) fn checks_hold(&self, count: usize) -> &Self {
+        let checks = self.json["checks"].as_array().cloned().unwrap_or_default();
+        let hold = checks.iter().all(|check| check["verdict"] == "holds");
+        assert!(checks.len() == count && hold, "checks of {}", self.story());
+        self
+    }
+
     /// The evidence of a check.
     #[track_caller]
     pub(crate) fn check(&self, id: &str) -> &Value {

@@ -169,6 +169,10 @@ pub(in super::super) fn replica_set(wire: ReplicaSetWire) -> Option<ReplicaSet> 
         available: wire.status.available_replicas,
         template: PodTemplate::new(wire.spec.template),
         pod_template_hash: wire.metadata.labels.get("pod-template-hash").cloned(),
+        reused: wire
+            .metadata
+            .annotations
+            .contains_key("deployment.kubernetes.io/revision-history"),
         name: wire.metadata.name,
         uid: wire.metadata.uid,
     })
@@ -204,6 +208,7 @@ pub(in super::super) fn controller_revision(
         ready: 0,
         available: 0,
         template: PodTemplate::new(template),
+        reused: false,
         pod_template_hash: hash,
         name: wire.metadata.name,
         uid: wire.metadata.uid,

@@ -101,6 +101,7 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
             available: 0,
             template: state.template.clone(),
             pod_template_hash: None,
+            reused: false,
         })
         .collect();
     Observation {

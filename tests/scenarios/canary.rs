@@ -1,0 +1,90 @@
+//! A canary out, with production beside it untouched.
+
+use serde_json::Value;
+
+use crate::admin::Kind;
+use crate::stage::{GOOD, Setting, Stage};
+use crate::world::World;
+
+const CANARY: &str = include_str!(
+    "../../manifests-fixtures/gitops/k8s/apexalgo-iad/mcp/zai-proxy-canary-deployment.yml"
+);
+const FILE: &str = "k8s/apexalgo-iad/mcp/zai-proxy-canary-deployment.yml";
+
+fn deployment(stage: &Stage, name: &str) -> Option<Value> {
+    let all = stage.list(Kind::Deployment).into_iter();
+    let mut own = all.filter(|object| object["metadata"]["name"] == name);
+    own.next()
+}
+
+/// Evidence, replicas 0 in Git with the manifest kept, and the proof that production is as it was.
+pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
+    let stage = Stage::new(world, "canary", (GOOD, &Setting::default()));
+    let canary = CANARY
+        .replace("namespace: mcp", &format!("namespace: {}", stage.name))
+        .replace("1.3.0-canary", "1.3.0-canary-crash");
+    stage
+        .team()
+        .commit("feat: canary of 1.3.0", &[(FILE, Some(&canary))]);
+    stage.team().push();
+    stage.refresh();
+    world.until("the canary crashes", || {
+        let pods = stage.list(Kind::Pod);
+        let crashing = pods.iter().any(|pod| {
+            pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
+                == "CrashLoopBackOff"
+        });
+        crashing
+            .then_some(())
+            .ok_or_else(|| format!("{} pods", pods.len()))
+    });
+    let production = deployment(&stage, "zai-proxy").expect("production");
+    let user = stage.user();
+    let arguments = [
+        "zai-proxy-canary",
+        "-n",
+        &stage.name,
+        "--production",
+        "zai-proxy",
+        "--yes",
+    ];
+    let run = user
+        .run(&[&["abort"], &arguments[..]].concat())
+        .ends_with(0);
+    run.has("/state", "succeeded").has("/intent", "abort");
+    assert_eq!(
+        run.check("production")["verdict"],
+        "holds",
+        "{}",
+        run.story()
+    );
+    assert_eq!(run.check("replicas")["verdict"], "holds", "{}", run.story());
+    let out = deployment(&stage, "zai-proxy-canary").expect("its manifest is kept");
+    assert_eq!(out["spec"]["replicas"], 0);
+    let text = stage.file_at("refs/heads/main", FILE);
+    assert_eq!(text, canary.replace("replicas: 1", "replicas: 0"));
+    let after = deployment(&stage, "zai-proxy").expect("production");
+    for field in ["uid", "generation"] {
+        assert_eq!(after["metadata"][field], production["metadata"][field]);
+    }
+    let evidence = run.json["evidence"].as_str().unwrap_or("");
+    let files = std::fs::read_dir(evidence).into_iter().flatten().flatten();
+    let logs = files.filter(|f| f.file_name().to_string_lossy().starts_with("log-"));
+    assert!(logs.count() >= 2, "current and previous logs in {evidence}");
+}
+
+/// The whole rehearsal as the observer: seven named tests, zero writes.
+pub(crate) fn a_drill_writes_nothing(world: &'static World) {
+    let story = Stage::with_bad_release(world, "drill");
+    let stage = &story.stage;
+    let (before, references) = (stage.snapshot(), stage.references());
+    for user in [stage.user(), stage.user().as_operator()] {
+        let drill = user.on_target("drill", &[]).ends_with(0);
+        let tests = drill.json["targets"][0]["tests"].as_array().cloned();
+        let tests = tests.unwrap_or_default();
+        assert_eq!(tests.len(), 7, "{}", drill.story());
+        drill.says("/targets/0/backTo", GOOD);
+        before.assert_unchanged(stage);
+        assert_eq!(stage.references(), references);
+    }
+}
