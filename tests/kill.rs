@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod common;
+#[path = "kill/ladder.rs"]
+mod ladder;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,8 +34,11 @@ fn killed(world: &World, arguments: &[&str], at: usize) {
 
 /// The points that a command passes, in their order, with the command's outcome.
 fn points(world: &World, arguments: &[&str]) -> (Vec<String>, Outcome) {
+    points_of(world, world.command(arguments))
+}
+
+fn points_of(world: &World, mut command: std::process::Command) -> (Vec<String>, Outcome) {
     let log = world.engineer.home.join("points");
-    let mut command = world.command(arguments);
     command.env("UNSHIP_CRASH_LOG", &log);
     let outcome = run(command);
     let text = std::fs::read_to_string(&log).unwrap_or_default();
