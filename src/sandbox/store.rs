@@ -50,6 +50,19 @@ pub(crate) enum Part {
     Main,
     /// The status subresource.
     Status,
+    /// The replicas, through the scale subresource.
+    Scale,
+}
+
+impl Part {
+    /// The subresource that managed fields name.
+    pub(crate) const fn subresource(self) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Status => "status",
+            Self::Scale => "scale",
+        }
+    }
 }
 
 /// The objects and their history.
@@ -181,9 +194,20 @@ impl Objects {
     pub(crate) fn create(
         &mut self,
         kind: &'static Kind,
-        mut object: Value,
+        object: Value,
         by: Writer<'_>,
     ) -> Result<Arc<Value>, ApiError> {
+        let object = self.fresh(kind, object, by)?;
+        Ok(self.record(kind, Event::Added, object))
+    }
+
+    /// A new object as it would be stored.
+    pub(crate) fn fresh(
+        &self,
+        kind: &'static Kind,
+        mut object: Value,
+        by: Writer<'_>,
+    ) -> Result<Value, ApiError> {
         let name = text(&object, "/metadata/name").to_owned();
         let namespace = text(&object, "/metadata/namespace").to_owned();
         if self.get(kind, &namespace, &name).is_some() {
@@ -200,7 +224,7 @@ impl Objects {
             set(&mut object, &["metadata", "generation"], json!(1));
         }
         managed_fields::record(None, &mut object, by, Part::Main);
-        Ok(self.record(kind, Event::Added, object))
+        Ok(object)
     }
 
     /// Stores a changed object; nothing happens when it says what is there already.
@@ -218,6 +242,23 @@ impl Objects {
         };
         managed_fields::record(Some(&old), &mut object, by, part);
         Ok(self.record(kind, Event::Modified, object))
+    }
+
+    /// What `update` would store; a dry run.
+    pub(crate) fn preview(
+        &self,
+        kind: &'static Kind,
+        object: Value,
+        part: Part,
+        by: Writer<'_>,
+    ) -> Result<Value, ApiError> {
+        match self.merged_update(kind, object, part)? {
+            Merged::Same(old) => Ok((*old).clone()),
+            Merged::Changed(old, mut object) => {
+                managed_fields::record(Some(&old), &mut object, by, part);
+                Ok(object)
+            }
+        }
     }
 
     /// As `update`, by the system's own controllers, which keep no managed fields here.
@@ -244,7 +285,7 @@ impl Objects {
         let old = self.require(kind, &namespace, &name)?;
         check_preconditions(kind, &old, &object, &name)?;
         let has_status = kind.subresources.contains(&"status");
-        if has_status && part == Part::Main {
+        if has_status && part != Part::Status {
             keep(&mut object, &old, "status");
         } else if has_status {
             let status = object.get("status").cloned();
@@ -321,7 +362,12 @@ fn check_preconditions(kind: &Kind, old: &Value, new: &Value, name: &str) -> Res
     }
     let (wanted, found) = (text(new, "/metadata/uid"), text(old, "/metadata/uid"));
     if !wanted.is_empty() && wanted != found {
-        return Err(ApiError::uid_conflict(kind, name, wanted, found));
+        return Err(ApiError::uid_conflict(
+            &kind.qualified(),
+            name,
+            wanted,
+            found,
+        ));
     }
     Ok(())
 }

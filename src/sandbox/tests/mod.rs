@@ -2,9 +2,11 @@
 
 mod argocd;
 mod argocd_sync;
+mod argocd_writes;
 mod client;
 mod git;
 mod kubernetes;
+mod writes;
 
 use super::*;
 use client::{Client, Reply};
