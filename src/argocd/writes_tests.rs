@@ -51,12 +51,10 @@ async fn the_requests() {
     let suspend = json!([{"op": "remove", "path": "/spec/syncPolicy/automated"}]);
     let app = client.patch(&key, &suspend).await.unwrap();
     assert_eq!(app.name, "mcp");
-    let base = json!({"name": "mcp", "appNamespace": "teams", "project": "default"});
-    let with = |more: Value| {
-        let mut body = base.clone();
-        for (field, value) in more.as_object().unwrap() {
-            body[field] = value.clone();
-        }
+    let with = |mut body: Value| {
+        body["name"] = json!("mcp");
+        body["appNamespace"] = json!("teams");
+        body["project"] = json!("default");
         body
     };
     let resources =
@@ -129,127 +127,130 @@ async fn a_sync_of_another_commit_is_told() {
     }
 }
 
+/// HTTP code, gRPC code and words; the error that they are, and what it says.
+const REFUSALS: [(u16, i64, &str, &str, &str); 19] = [
+    (
+        400,
+        9,
+        "rollback cannot be initiated when auto-sync is enabled",
+        "AutoSync",
+        "as long as automated sync is on",
+    ),
+    (
+        400,
+        9,
+        "Cannot sync to abc: auto-sync currently set to main",
+        "AutoSync",
+        "currently set to main",
+    ),
+    (
+        400,
+        9,
+        "another operation is already in progress",
+        "OperationInProgress",
+        "argocd app terminate-op",
+    ),
+    (
+        400,
+        9,
+        "error setting app operation: rpc error: code = FailedPrecondition desc = another \
+             operation is already in progress",
+        "OperationInProgress",
+        "another operation is in progress",
+    ),
+    (
+        400,
+        9,
+        "application is deleting",
+        "Deleting",
+        "being deleted",
+    ),
+    (400, 9, "something else", "Refused", "code 9"),
+    (
+        403,
+        7,
+        "cannot sync: blocked by sync window",
+        "SyncWindow",
+        "argocd proj windows list",
+    ),
+    (
+        403,
+        7,
+        "permission denied: applications, sync, default/mcp, sub: devpod",
+        "Denied",
+        "unship access",
+    ),
+    (
+        400,
+        3,
+        "Unable to terminate operation. No operation is in progress",
+        "NoOperation",
+        "no operation is in progress",
+    ),
+    (
+        400,
+        3,
+        "application teams/mcp does not have deployment with id 7",
+        "NoSuchHistory",
+        "argocd app history",
+    ),
+    (
+        400,
+        3,
+        "application spec for mcp is invalid: InvalidSpecError: application repo http://x is \
+             not permitted in project 'default'",
+        "NotPermitted",
+        "argocd proj get",
+    ),
+    (
+        500,
+        2,
+        "error applying patch: testing value /metadata/uid failed: test failed",
+        "Conflict",
+        "changed meanwhile",
+    ),
+    (
+        409,
+        10,
+        "the object has been modified",
+        "Conflict",
+        "modified",
+    ),
+    (
+        404,
+        5,
+        "applications.argoproj.io \"mcp\" not found",
+        "NotFound",
+        "not found",
+    ),
+    (
+        401,
+        16,
+        "token is expired",
+        "Unauthenticated",
+        "argocd login",
+    ),
+    (501, 12, "not here", "Api", "HTTP 501"),
+    (
+        500,
+        2,
+        "error updating application: etcdserver: request timed out",
+        "OutcomeUnknown",
+        "unship continue",
+    ),
+    (503, 14, "connection error", "OutcomeUnknown", "not known"),
+    (
+        504,
+        4,
+        "context deadline exceeded",
+        "OutcomeUnknown",
+        "not known",
+    ),
+];
+
 #[tokio::test]
 async fn refusals_have_their_meaning() {
-    for (http, code, message, variant, words) in [
-        (
-            400,
-            9,
-            "rollback cannot be initiated when auto-sync is enabled",
-            "AutoSync",
-            "as long as automated sync is on",
-        ),
-        (
-            400,
-            9,
-            "Cannot sync to abc: auto-sync currently set to main",
-            "AutoSync",
-            "currently set to main",
-        ),
-        (
-            400,
-            9,
-            "another operation is already in progress",
-            "OperationInProgress",
-            "argocd app terminate-op",
-        ),
-        (
-            400,
-            9,
-            "error setting app operation: rpc error: code = FailedPrecondition desc = another \
-             operation is already in progress",
-            "OperationInProgress",
-            "another operation is in progress",
-        ),
-        (
-            400,
-            9,
-            "application is deleting",
-            "Deleting",
-            "being deleted",
-        ),
-        (400, 9, "something else", "Refused", "code 9"),
-        (
-            403,
-            7,
-            "cannot sync: blocked by sync window",
-            "SyncWindow",
-            "argocd proj windows list",
-        ),
-        (
-            403,
-            7,
-            "permission denied: applications, sync, default/mcp, sub: devpod",
-            "Denied",
-            "unship access",
-        ),
-        (
-            400,
-            3,
-            "Unable to terminate operation. No operation is in progress",
-            "NoOperation",
-            "no operation is in progress",
-        ),
-        (
-            400,
-            3,
-            "application teams/mcp does not have deployment with id 7",
-            "NoSuchHistory",
-            "argocd app history",
-        ),
-        (
-            400,
-            3,
-            "application spec for mcp is invalid: InvalidSpecError: application repo http://x is \
-             not permitted in project 'default'",
-            "NotPermitted",
-            "argocd proj get",
-        ),
-        (
-            500,
-            2,
-            "error applying patch: testing value /metadata/uid failed: test failed",
-            "Conflict",
-            "changed meanwhile",
-        ),
-        (
-            409,
-            10,
-            "the object has been modified",
-            "Conflict",
-            "modified",
-        ),
-        (
-            404,
-            5,
-            "applications.argoproj.io \"mcp\" not found",
-            "NotFound",
-            "not found",
-        ),
-        (
-            401,
-            16,
-            "token is expired",
-            "Unauthenticated",
-            "argocd login",
-        ),
-        (501, 12, "not here", "Api", "HTTP 501"),
-        (
-            500,
-            2,
-            "error updating application: etcdserver: request timed out",
-            "OutcomeUnknown",
-            "unship continue",
-        ),
-        (503, 14, "connection error", "OutcomeUnknown", "not known"),
-        (
-            504,
-            4,
-            "context deadline exceeded",
-            "OutcomeUnknown",
-            "not known",
-        ),
-    ] {
+    for (http, code, message, variant, words) in REFUSALS {
         let fake = refusing(http, grpc(code, message)).await;
         let error = fake.client().rollback(&key(), HistoryId(7)).await;
         let error = error.unwrap_err();

@@ -18,6 +18,18 @@ pub(super) struct Seen {
     pub gaps: Vec<Gap>,
 }
 
+impl Seen {
+    /// Nothing but why.
+    fn nothing(target: WorkloadRef, view: ClusterView, gaps: Vec<Gap>) -> Self {
+        Self {
+            target,
+            view,
+            rights: Rights::default(),
+            gaps,
+        }
+    }
+}
+
 /// Reads the workload with everything about it: its lists by namespace at once with
 /// the workload, then ReplicaSets and pods by its selector.
 pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error> {
@@ -29,12 +41,8 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
     let cluster = match &clients.cluster {
         Ok(cluster) => cluster,
         Err(gap) => {
-            return Ok(Seen {
-                target: assumed,
-                view: ClusterView::default(),
-                rights: Rights::default(),
-                gaps: vec![gap.clone()],
-            });
+            let gaps = vec![gap.clone()];
+            return Ok(Seen::nothing(assumed, ClusterView::default(), gaps));
         }
     };
     let kinds = scope
@@ -60,22 +68,12 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
                 gap.message = format!("{}; {hint}", gap.message);
             }
             gaps.push(gap);
-            return Ok(Seen {
-                target: assumed,
-                view,
-                rights: Rights::default(),
-                gaps,
-            });
+            return Ok(Seen::nothing(assumed, view, gaps));
         }
     };
     let workload = one(scope, found, &mut gaps)?;
     let Some(workload) = workload else {
-        return Ok(Seen {
-            target: assumed,
-            view,
-            rights: Rights::default(),
-            gaps,
-        });
+        return Ok(Seen::nothing(assumed, view, gaps));
     };
     let lists = Lists {
         events,

@@ -214,8 +214,9 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Result<
         }
         if !selector.iter().all(|(k, v)| template.get(k) == Some(v)) {
             let cause = format!(
-                "spec.template.metadata.labels: Invalid value: {template:?}: `selector` does not \
-                 match template `labels`"
+                "spec.template.metadata.labels: Invalid value: {}: `selector` does not match \
+                 template `labels`",
+                serde_json::json!(template)
             );
             return Err(ApiError::invalid(kind, name, &cause));
         }
@@ -227,6 +228,9 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Result<
                 object.pointer("/spec/selector").unwrap_or(&Value::Null)
             );
             return Err(ApiError::invalid(kind, name, &cause));
+        }
+        if let Some(old) = old.filter(|_| kind.kind == "StatefulSet") {
+            check_stateful_set(kind, name, object, old)?;
         }
         check_containers(kind, name, object, "/spec/template/spec/containers")?;
     }
@@ -261,6 +265,39 @@ fn check_numbers(kind: &Kind, object: &Value) -> Result<(), ApiError> {
         }
         _ => Ok(()),
     }
+}
+
+/// What may change in a StatefulSet (`ValidateStatefulSetUpdate`, 1.36).
+fn check_stateful_set(
+    kind: &Kind,
+    name: &str,
+    object: &Value,
+    old: &Value,
+) -> Result<(), ApiError> {
+    const MAY_CHANGE: [&str; 7] = [
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    ];
+    let rest = |object: &Value| {
+        let mut filled = object.clone();
+        fill(kind, &mut filled);
+        let spec = filled["spec"].as_object().cloned().unwrap_or_default();
+        spec.into_iter()
+            .filter(|(field, _)| !MAY_CHANGE.contains(&field.as_str()))
+            .collect::<serde_json::Map<_, _>>()
+    };
+    if rest(object) == rest(old) {
+        return Ok(());
+    }
+    let cause = "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', \
+                 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
+                 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+    Err(ApiError::invalid(kind, name, cause))
 }
 
 fn check_containers(kind: &Kind, name: &str, object: &Value, path: &str) -> Result<(), ApiError> {

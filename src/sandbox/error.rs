@@ -128,20 +128,46 @@ impl ApiError {
         Self::new(409, "Conflict", message).about(kind, name)
     }
 
-    pub(crate) fn uid_conflict(kind: &Kind, name: &str, wanted: &str, found: &str) -> Self {
+    /// `resource` as messages name it: `deployments.apps`.
+    pub(crate) fn uid_conflict(resource: &str, name: &str, wanted: &str, found: &str) -> Self {
         let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": Precondition failed: UID in \
-             precondition: {wanted}, UID in object meta: {found}",
-            kind.qualified()
+            "Operation cannot be fulfilled on {resource} \"{name}\": Precondition failed: UID in \
+             precondition: {wanted}, UID in object meta: {found}"
         );
-        Self::new(409, "Conflict", message).about(kind, name)
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        Self {
+            details: json!({"name": name, "group": group, "kind": plural}),
+            ..Self::new(409, "Conflict", message)
+        }
     }
 
     pub(crate) fn invalid(kind: &Kind, name: &str, cause: &str) -> Self {
-        let message = format!("{} \"{name}\" is invalid: {cause}", kind.qualified_kind());
-        let mut error = Self::new(422, "Invalid", message).about(kind, name);
-        error.details["kind"] = json!(kind.kind);
-        error
+        Self::not_valid((kind.group, kind.kind, name), cause)
+    }
+
+    /// A field error, `FIELD: KIND OF ERROR: ...`, of a group, kind and name.
+    pub(crate) fn not_valid((group, kind, name): (&str, &str, &str), cause: &str) -> Self {
+        let qualified = match group {
+            "" => kind.to_owned(),
+            group => format!("{kind}.{group}"),
+        };
+        let (field, message) = cause.split_once(": ").unwrap_or(("", cause));
+        let reason = match message {
+            text if text.starts_with("Required") => "FieldValueRequired",
+            text if text.starts_with("Forbidden") => "FieldValueForbidden",
+            text if text.starts_with("Unsupported") => "FieldValueNotSupported",
+            text if text.starts_with("Too long") => "FieldValueTooLong",
+            _ => "FieldValueInvalid",
+        };
+        Self {
+            details: json!({"name": name, "group": group, "kind": kind,
+                "causes": [{"reason": reason, "message": message, "field": field}]}),
+            ..Self::new(
+                422,
+                "Invalid",
+                format!("{qualified} \"{name}\" is invalid: {cause}"),
+            )
+        }
     }
 
     /// A JSON patch that does not apply; upstream keeps the cause to itself, the log has it.
@@ -195,6 +221,14 @@ impl ApiError {
         let message = "the sandbox reads protobuf for reviews, token requests and Namespaces only; \
                        send JSON or YAML, as `kubectl create -f` and `kubectl apply -f` do";
         Self::new(415, "UnsupportedMediaType", message.to_owned())
+    }
+
+    /// What an admission webhook or policy says in a message of its own (planted by a fault).
+    pub(crate) fn denied(resource: &str, name: &str, message: &str) -> Self {
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let details = json!({"name": name, "group": group, "kind": plural});
+        let message = format!("{resource} \"{name}\" is forbidden: {message}");
+        Self::forbidden(message, details)
     }
 
     pub(crate) fn injected(code: u16) -> Self {

@@ -34,6 +34,9 @@ pub enum Effect {
     DropAfter,
     /// A GET of an Application answers what was true so many milliseconds ago.
     StaleMs(u64),
+    /// A write to the Kubernetes API that RBAC allows is denied by admission in these words:
+    /// `admission webhook "images.example" denied the request: only signed images`.
+    Deny(String),
 }
 
 /// A planted fault.
@@ -135,12 +138,13 @@ impl Faults {
                 continue;
             }
             planted.hits += 1;
-            match fault.effect {
-                Effect::Answer(code) => out.answer = Some(code),
-                Effect::DelayMs(ms) => out.delay += Duration::from_millis(ms),
+            match &fault.effect {
+                Effect::Answer(code) => out.answer = Some(*code),
+                Effect::DelayMs(ms) => out.delay += Duration::from_millis(*ms),
                 Effect::Drop => out.drop = true,
                 Effect::DropAfter => out.drop_after = true,
-                Effect::StaleMs(ms) => out.stale = Some(Duration::from_millis(ms)),
+                Effect::StaleMs(ms) => out.stale = Some(Duration::from_millis(*ms)),
+                Effect::Deny(message) => out.deny = Some(message.clone()),
             }
         }
         out
@@ -155,6 +159,7 @@ pub(crate) struct Effects {
     pub(crate) drop: bool,
     pub(crate) drop_after: bool,
     pub(crate) stale: Option<Duration>,
+    pub(crate) deny: Option<String>,
 }
 
 #[cfg(test)]

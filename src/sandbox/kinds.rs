@@ -75,15 +75,6 @@ impl Kind {
         }
     }
 
-    /// The kind as validation messages name it: `Deployment.apps`.
-    pub(crate) fn qualified_kind(&self) -> String {
-        if self.group.is_empty() {
-            self.kind.to_owned()
-        } else {
-            format!("{}.{}", self.kind, self.group)
-        }
-    }
-
     /// Whether it is `group` and `kind`.
     pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
         self.group == group && self.kind == kind

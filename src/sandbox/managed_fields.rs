@@ -25,11 +25,7 @@ pub(crate) fn record(old: Option<&Value>, new: &mut Value, by: Writer<'_>, part:
     }
     entries.retain(|e| e["fieldsV1"].as_object().is_some_and(|f| !f.is_empty()));
     let operation = if by.apply { "Apply" } else { "Update" };
-    let subresource = match part {
-        Part::Main => "",
-        Part::Status => "status",
-        Part::Scale => "scale",
-    };
+    let subresource = part.subresource();
     let mine = entries.iter_mut().find(|e| {
         text(e, "/manager") == by.manager
             && text(e, "/operation") == operation

@@ -50,8 +50,19 @@ pub(crate) enum Part {
     Main,
     /// The status subresource.
     Status,
-    /// The scale subresource: as Main, but field managers are recorded with it.
+    /// The replicas, through the scale subresource.
     Scale,
+}
+
+impl Part {
+    /// The subresource that managed fields name.
+    pub(crate) const fn subresource(self) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Status => "status",
+            Self::Scale => "scale",
+        }
+    }
 }
 
 /// The objects and their history.
@@ -183,9 +194,20 @@ impl Objects {
     pub(crate) fn create(
         &mut self,
         kind: &'static Kind,
-        mut object: Value,
+        object: Value,
         by: Writer<'_>,
     ) -> Result<Arc<Value>, ApiError> {
+        let object = self.fresh(kind, object, by)?;
+        Ok(self.record(kind, Event::Added, object))
+    }
+
+    /// A new object as it would be stored.
+    pub(crate) fn fresh(
+        &self,
+        kind: &'static Kind,
+        mut object: Value,
+        by: Writer<'_>,
+    ) -> Result<Value, ApiError> {
         let name = text(&object, "/metadata/name").to_owned();
         let namespace = text(&object, "/metadata/namespace").to_owned();
         if self.get(kind, &namespace, &name).is_some() {
@@ -202,7 +224,7 @@ impl Objects {
             set(&mut object, &["metadata", "generation"], json!(1));
         }
         managed_fields::record(None, &mut object, by, Part::Main);
-        Ok(self.record(kind, Event::Added, object))
+        Ok(object)
     }
 
     /// Stores a changed object; nothing happens when it says what is there already.
@@ -348,7 +370,12 @@ fn check_preconditions(kind: &Kind, old: &Value, new: &Value, name: &str) -> Res
     }
     let (wanted, found) = (text(new, "/metadata/uid"), text(old, "/metadata/uid"));
     if !wanted.is_empty() && wanted != found {
-        return Err(ApiError::uid_conflict(kind, name, wanted, found));
+        return Err(ApiError::uid_conflict(
+            &kind.qualified(),
+            name,
+            wanted,
+            found,
+        ));
     }
     Ok(())
 }

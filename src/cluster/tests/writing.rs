@@ -145,109 +145,118 @@ fn refusal(code: u16, reason: &str, message: &str, causes: Value) -> Reply {
     )
 }
 
+/// HTTP code, reason and message; the error that they are, and what it says.
+const REFUSALS: [(u16, &str, &str, &str, &str); 12] = [
+    (
+        422,
+        "Invalid",
+        "the server rejected our request due to an error in our request",
+        "Conflict",
+        "it was changed meanwhile: a test of the patch does not hold",
+    ),
+    (
+        409,
+        "Conflict",
+        "Operation cannot be fulfilled on deployments.apps \"zai-proxy\": the object has been \
+             modified",
+        "Conflict",
+        "the object has been modified",
+    ),
+    (
+        403,
+        "Forbidden",
+        concat!(
+            "deployments.apps \"zai-proxy\" is forbidden: ",
+            "User \"devpod\" cannot patch resource \"deployments\" in API group \"apps\" \
+                 in the namespace \"mcp\""
+        ),
+        "Forbidden",
+        "cannot patch resource",
+    ),
+    (
+        403,
+        "Forbidden",
+        concat!(
+            "deployments.apps \"zai-proxy\" is forbidden: ",
+            "admission webhook \"images.example\" denied the request: only signed"
+        ),
+        "Denied",
+        "admission webhook images.example denies it: only signed",
+    ),
+    (
+        400,
+        "BadRequest",
+        "admission webhook \"images.example\" denied the request: User \"x\" cannot be right",
+        "Denied",
+        "admission webhook images.example denies it",
+    ),
+    (
+        422,
+        "Invalid",
+        concat!(
+            "deployments.apps \"zai-proxy\" is forbidden: ",
+            "ValidatingAdmissionPolicy 'few' with binding 'all' denied request: at most 5"
+        ),
+        "Denied",
+        "ValidatingAdmissionPolicy few denies it: at most 5",
+    ),
+    (
+        403,
+        "Forbidden",
+        concat!(
+            "deployments.apps \"zai-proxy\" is forbidden: ",
+            "cannot set blockOwnerDeletion if an ownerReference refers to a resource"
+        ),
+        "Denied",
+        "an admission plugin of the API server denies it",
+    ),
+    (
+        500,
+        "InternalError",
+        "Internal error occurred: failed calling webhook \"images.example\": connection refused",
+        "Denied",
+        "images.example denies it: it could not be called: connection refused",
+    ),
+    (
+        400,
+        "BadRequest",
+        "admission webhook \"images.example\" does not support dry run",
+        "NoDryRun",
+        "webhook images.example does not support dry runs",
+    ),
+    (
+        403,
+        "Forbidden",
+        concat!(
+            "deployments.apps \"zai-proxy\" is forbidden: ",
+            "unable to create new content in namespace mcp because it is being terminated"
+        ),
+        "NamespaceTerminating",
+        "the namespace is being deleted",
+    ),
+    (
+        403,
+        "Forbidden",
+        concat!(
+            "deployments.apps \"zai-proxy\" is forbidden: ",
+            "exceeded quota: small, requested: cpu=2, used: cpu=9, limited: cpu=10"
+        ),
+        "QuotaExceeded",
+        "it exceeds quota small, requested: cpu=2",
+    ),
+    (
+        404,
+        "NotFound",
+        "deployments.apps \"zai-proxy\" not found",
+        "NotFound",
+        "not found",
+    ),
+];
+
 #[tokio::test]
 async fn refusals_of_writes_are_told_apart() {
-    const OF: &str = "deployments.apps \"zai-proxy\" is forbidden: ";
-    let cases: [(u16, &str, String, &str, &str); 12] = [
-        (
-            422,
-            "Invalid",
-            "the server rejected our request due to an error in our request".to_owned(),
-            "Conflict",
-            "it was changed meanwhile: a test of the patch does not hold",
-        ),
-        (
-            409,
-            "Conflict",
-            "Operation cannot be fulfilled on deployments.apps \"zai-proxy\": the object has been \
-             modified"
-                .to_owned(),
-            "Conflict",
-            "the object has been modified",
-        ),
-        (
-            403,
-            "Forbidden",
-            format!(
-                "{OF}User \"devpod\" cannot patch resource \"deployments\" in API group \"apps\" \
-                 in the namespace \"mcp\""
-            ),
-            "Forbidden",
-            "cannot patch resource",
-        ),
-        (
-            403,
-            "Forbidden",
-            format!("{OF}admission webhook \"images.example\" denied the request: only signed"),
-            "Denied",
-            "admission webhook images.example denies it: only signed",
-        ),
-        (
-            400,
-            "BadRequest",
-            "admission webhook \"images.example\" denied the request: User \"x\" cannot be right"
-                .to_owned(),
-            "Denied",
-            "admission webhook images.example denies it",
-        ),
-        (
-            422,
-            "Invalid",
-            format!(
-                "{OF}ValidatingAdmissionPolicy 'few' with binding 'all' denied request: at most 5"
-            ),
-            "Denied",
-            "ValidatingAdmissionPolicy few denies it: at most 5",
-        ),
-        (
-            403,
-            "Forbidden",
-            format!("{OF}cannot set blockOwnerDeletion if an ownerReference refers to a resource"),
-            "Denied",
-            "an admission plugin of the API server denies it",
-        ),
-        (
-            500,
-            "InternalError",
-            "Internal error occurred: failed calling webhook \"images.example\": connection refused"
-                .to_owned(),
-            "Denied",
-            "images.example denies it: it could not be called: connection refused",
-        ),
-        (
-            400,
-            "BadRequest",
-            "admission webhook \"images.example\" does not support dry run".to_owned(),
-            "NoDryRun",
-            "webhook images.example does not support dry runs",
-        ),
-        (
-            403,
-            "Forbidden",
-            format!(
-                "{OF}unable to create new content in namespace mcp because it is being terminated"
-            ),
-            "NamespaceTerminating",
-            "the namespace is being deleted",
-        ),
-        (
-            403,
-            "Forbidden",
-            format!("{OF}exceeded quota: small, requested: cpu=2, used: cpu=9, limited: cpu=10"),
-            "QuotaExceeded",
-            "it exceeds quota small, requested: cpu=2",
-        ),
-        (
-            404,
-            "NotFound",
-            "deployments.apps \"zai-proxy\" not found".to_owned(),
-            "NotFound",
-            "not found",
-        ),
-    ];
-    for (code, reason, message, variant, words) in cases {
-        let (said, by) = (message.clone(), reason.to_owned());
-        let fake = Fake::start(move |_| refusal(code, &by, &said, Value::Null)).await;
+    for (code, reason, message, variant, words) in REFUSALS {
+        let fake = Fake::start(move |_| refusal(code, reason, message, Value::Null)).await;
         let error = change(&fake.connect().await).await;
         assert!(format!("{error:?}").starts_with(variant), "{error:?}");
         let text = error.to_string();

@@ -8,6 +8,7 @@ mod openapi;
 mod protobuf;
 mod request;
 mod reviews;
+mod scale;
 mod selector;
 mod table;
 mod watch;
@@ -88,7 +89,10 @@ async fn handle(
         (Some(code), _) => Err(ApiError::injected(code)),
         (None, None) => Err(ApiError::unauthorized()),
         (None, Some(user)) => match axum::body::to_bytes(body, BODY_LIMIT).await {
-            Ok(bytes) => dispatch(&world, &user, &call, &bytes),
+            Ok(bytes) => {
+                let denied = effects.deny.as_deref();
+                dispatch(&world, &user, (&call, denied), &bytes)
+            }
             Err(error) => Err(ApiError::bad_request(format!("cannot read body: {error}"))),
         },
     };
@@ -113,7 +117,12 @@ impl Endpoint {
     }
 }
 
-fn dispatch(world: &Arc<World>, user: &User, call: &Call, body: &[u8]) -> Result<Answer, ApiError> {
+fn dispatch(
+    world: &Arc<World>,
+    user: &User,
+    (call, denied): (&Call, Option<&str>),
+    body: &[u8],
+) -> Result<Answer, ApiError> {
     let Some(target) = &call.target else {
         return discovery::answer(call);
     };
@@ -124,6 +133,10 @@ fn dispatch(world: &Arc<World>, user: &User, call: &Call, body: &[u8]) -> Result
     let Some(kind) = target.kind else {
         return Err(ApiError::no_route());
     };
+    // Admission sees writes only.
+    if let Some(message) = denied.filter(|_| !["get", "list", "watch"].contains(&call.verb)) {
+        return Err(ApiError::denied(&kind.qualified(), &target.name, message));
+    }
     match (call.verb, target.subresource.as_str()) {
         ("get", "log") => logs::answer(world, call, target),
         ("create", "token") => reviews::token_request(world, target, body),

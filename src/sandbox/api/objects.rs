@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::request::{Call, Target};
-use super::{Answer, Selector, admission, parse_body, table};
+use super::{Answer, Selector, admission, parse_body, scale, table};
 use crate::sandbox::defaults;
 use crate::sandbox::error::ApiError;
-use crate::sandbox::json::{int, list, set, suffix, text};
+use crate::sandbox::json::{list, set, suffix, text};
 use crate::sandbox::kinds::{Kind, by_kind};
 use crate::sandbox::store::{Objects, Part, Writer};
 use crate::sandbox::world::World;
@@ -25,10 +25,13 @@ pub(crate) fn answer(
     if !target.subresource.is_empty() && !kind.subresources.contains(&target.subresource.as_str()) {
         return Err(ApiError::no_route());
     }
+    if ["create", "update", "patch", "delete", "deletecollection"].contains(&call.verb) {
+        check_options(call)?;
+    }
     world.store.with(|objects| match call.verb {
         "get" if target.subresource == "scale" => {
             let object = objects.require(kind, &target.namespace, &target.name)?;
-            Ok(Answer::Json(200, scale_of(&object)))
+            Ok(Answer::Json(200, scale::of(&object)))
         }
         "get" => get(objects, call, kind, target),
         "list" => list_objects(objects, call, kind, target),
@@ -52,6 +55,30 @@ pub(crate) fn answer(
         "deletecollection" => delete_all(objects, call, kind, target),
         _ => Err(ApiError::method_not_allowed()),
     })
+}
+
+/// The query of a write: only `All` is a dry run.
+fn check_options(call: &Call) -> Result<(), ApiError> {
+    let verb = match call.verb {
+        "create" => "Create",
+        "update" => "Update",
+        "patch" => "Patch",
+        _ => "Delete",
+    };
+    let options = format!("{verb}Options");
+    let refuse = |cause: &str| ApiError::not_valid(("meta.k8s.io", &options, ""), cause);
+    let dry_run = call.param("dryRun");
+    if !["", "All"].contains(&dry_run) {
+        return Err(refuse(&format!(
+            "dryRun: Unsupported value: [{dry_run:?}]: supported values: \"All\""
+        )));
+    }
+    if call.param("fieldManager").len() > 128 {
+        return Err(refuse(
+            "fieldManager: Too long: may not be more than 128 bytes",
+        ));
+    }
+    Ok(())
 }
 
 fn get(
@@ -140,17 +167,14 @@ fn create(
     }
     prepare(objects, kind, &mut object, &target.namespace)?;
     let manager = call.field_manager();
+    let by = Writer {
+        manager: &manager,
+        apply: false,
+    };
     if call.param("dryRun") == "All" {
-        return Ok(Answer::Json(201, object));
+        return Ok(Answer::Json(201, objects.fresh(kind, object, by)?));
     }
-    let made = objects.create(
-        kind,
-        object,
-        Writer {
-            manager: &manager,
-            apply: false,
-        },
-    )?;
+    let made = objects.create(kind, object, by)?;
     Ok(Answer::Json(201, (*made).clone()))
 }
 
@@ -208,7 +232,7 @@ pub(crate) fn prepare(
     Ok(())
 }
 
-type Change<'a> = &'a dyn Fn(&Value) -> Result<Value, ApiError>;
+pub(super) type Change<'a> = &'a dyn Fn(&Value) -> Result<Value, ApiError>;
 
 /// Changes an object: the closure gives the wanted state from the present one.
 fn write(
@@ -218,24 +242,12 @@ fn write(
     target: &Target,
     change: Change<'_>,
 ) -> Result<Answer, ApiError> {
-    let old = objects.require(kind, &target.namespace, &target.name)?;
     if target.subresource == "scale" {
-        return write_scale(objects, call, kind, &old, change);
+        return scale::write(objects, call, kind, target, change);
     }
+    let old = objects.require(kind, &target.namespace, &target.name)?;
     let mut new = change(&old)?;
-    let renamed = text(&new, "/metadata/name") != target.name;
-    if renamed {
-        return Err(ApiError::bad_request(
-            "the name of the object does not match the name on the URL",
-        ));
-    }
-    if kind.namespaced {
-        set(
-            &mut new,
-            &["metadata", "namespace"],
-            json!(target.namespace),
-        );
-    }
+    check_identity(&mut new, kind, target)?;
     let part = if target.subresource == "status" {
         Part::Status
     } else {
@@ -249,8 +261,33 @@ fn write(
     Ok(Answer::Json(200, (*made).clone()))
 }
 
+/// Refuses an object under another name or namespace than the path's.
+pub(super) fn check_identity(
+    object: &mut Value,
+    kind: &Kind,
+    target: &Target,
+) -> Result<(), ApiError> {
+    let own = text(object, "/metadata/namespace");
+    if kind.namespaced && !own.is_empty() && own != target.namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    let name = text(object, "/metadata/name");
+    if name != target.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        )));
+    }
+    if kind.namespaced {
+        set(object, &["metadata", "namespace"], json!(target.namespace));
+    }
+    Ok(())
+}
+
 /// Stores a changed object once admission has let it pass; a dry run stops there.
-fn store(
+pub(super) fn store(
     objects: &mut Objects,
     call: &Call,
     kind: &'static Kind,
@@ -270,42 +307,6 @@ fn store(
         return Ok(made);
     }
     objects.update(kind, new, part, by)
-}
-
-fn write_scale(
-    objects: &mut Objects,
-    call: &Call,
-    kind: &'static Kind,
-    old: &Value,
-    change: Change<'_>,
-) -> Result<Answer, ApiError> {
-    let wanted = change(&scale_of(old))?;
-    let replicas = int(&wanted, "/spec/replicas")
-        .ok_or_else(|| ApiError::bad_request("Scale without spec.replicas"))?;
-    let mut new = old.clone();
-    new["spec"]["replicas"] = json!(replicas);
-    let version = text(&wanted, "/metadata/resourceVersion");
-    if !version.is_empty() {
-        new["metadata"]["resourceVersion"] = json!(version);
-    }
-    let made = store(objects, call, kind, new, Part::Scale)?;
-    Ok(Answer::Json(200, scale_of(&made)))
-}
-
-fn scale_of(object: &Value) -> Value {
-    let meta = &object["metadata"];
-    let labels = crate::sandbox::json::labels(object, "/spec/selector/matchLabels");
-    let selector: Vec<String> = labels
-        .into_iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
-    json!({"kind": "Scale", "apiVersion": "autoscaling/v1",
-        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
-            "resourceVersion": meta["resourceVersion"],
-            "creationTimestamp": meta["creationTimestamp"]},
-        "spec": {"replicas": object["spec"]["replicas"]},
-        "status": {"replicas": int(object, "/status/replicas").unwrap_or(0),
-            "selector": selector.join(",")}})
 }
 
 fn patch(
@@ -337,7 +338,9 @@ fn patch(
         let mut new = old.clone();
         match media.as_str() {
             "application/json-patch+json" => {
-                json_patch::apply(&mut new, &patch).map_err(|e| ApiError::patch_refused(&e))?;
+                let operations = json_patch::decode(&patch)
+                    .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+                json_patch::apply(&mut new, operations).map_err(|e| ApiError::patch_refused(&e))?;
             }
             "application/merge-patch+json" => merge::json_merge(&mut new, &patch),
             "application/strategic-merge-patch+json" if custom => {
@@ -363,7 +366,7 @@ fn delete(
     let wanted = text(options, "/preconditions/uid");
     if !wanted.is_empty() && wanted != text(&old, "/metadata/uid") {
         return Err(ApiError::uid_conflict(
-            kind,
+            &kind.qualified(),
             &target.name,
             wanted,
             text(&old, "/metadata/uid"),

@@ -7,7 +7,8 @@ use super::source::{resolve, source_of};
 use super::windows::Windows;
 use super::{Account, GROUP, NAMESPACE, RpcError, project_of};
 use crate::sandbox::error::ApiError;
-use crate::sandbox::json::{int, list, set, text};
+use crate::sandbox::json::{int, list, seconds, set, text, unset};
+use crate::sandbox::json_patch;
 use crate::sandbox::kinds::by_kind;
 use crate::sandbox::merge::json_merge;
 use crate::sandbox::store::{Part, Writer};
@@ -50,15 +51,33 @@ fn windows(world: &World, app: &Value) -> Windows {
     Windows::of(app, project.as_deref(), jiff::Timestamp::now())
 }
 
-/// Starts an operation unless one is running.
+/// Starts an operation unless one is running; the state of the last one goes at once
+/// (`SetAppOperation`).
 fn begin(world: &World, app: &Value, operation: Value) -> Result<Value, RpcError> {
     modify(world, app, |fresh| {
         if fresh.get("operation").is_some_and(|o| !o.is_null()) {
             return Err(RpcError::new(9, "another operation is already in progress"));
         }
         fresh["operation"] = operation;
+        unset(fresh, &["status", "operationState"]);
         Ok(())
     })
+}
+
+/// Refuses what the account may not do with an Application that it may see.
+fn enforce(account: &Account, action: &str, app: &Value) -> Result<(), RpcError> {
+    if account.may(action) {
+        return Ok(());
+    }
+    let issued = jiff::Timestamp::from_second(account.issued_at).unwrap_or_default();
+    let message = format!(
+        "permission denied: applications, {action}, {}/{}, sub: {}, iat: {}",
+        project_of(app),
+        text(app, "/metadata/name"),
+        account.name,
+        seconds(issued)
+    );
+    Err(RpcError::new(7, message))
 }
 
 /// `POST …/sync`.
@@ -68,15 +87,16 @@ pub(crate) fn sync(
     app: &Value,
     body: &Value,
 ) -> Result<Value, RpcError> {
-    if is_deleting(app) {
-        return Err(RpcError::new(9, "application is deleting"));
-    }
     let allowed = windows(world, app);
     if let Some(error) = &allowed.broken {
         return Err(RpcError::new(7, format!("cannot sync: {error}")));
     }
     if !allowed.allow(true) {
         return Err(RpcError::new(7, "cannot sync: blocked by sync window"));
+    }
+    enforce(account, "sync", app)?;
+    if is_deleting(app) {
+        return Err(RpcError::new(9, "application is deleting"));
     }
     let source = source_of(app);
     let follows = match text(&source, "/targetRevision") {
@@ -92,9 +112,10 @@ pub(crate) fn sync(
     let wanted = if asked.is_empty() { follows } else { asked };
     let commit = resolve(world, &source, wanted).map_err(|e| RpcError::new(9, e))?;
     let mut operation = json!({"initiatedBy": {"username": account.name},
-        "sync": {"revision": commit}});
+        "sync": {"revision": commit, "source": source}});
     for field in ["prune", "dryRun", "resources"] {
-        if let Some(value) = body.get(field).filter(|v| !v.is_null()) {
+        let empty = [json!(null), json!(false), json!([])];
+        if let Some(value) = body.get(field).filter(|v| !empty.contains(v)) {
             operation["sync"][field] = value.clone();
         }
     }
@@ -110,7 +131,11 @@ pub(crate) fn sync(
     if !options.is_null() {
         operation["sync"]["syncOptions"] = options;
     }
-    if let Some(retry) = body.get("retryStrategy").filter(|v| !v.is_null()) {
+    let retry = [
+        body.get("retryStrategy"),
+        app.pointer("/spec/syncPolicy/retry"),
+    ];
+    if let Some(retry) = retry.into_iter().flatten().find(|r| !r.is_null()) {
         operation["retry"] = retry.clone();
     }
     begin(world, app, operation)
@@ -133,7 +158,11 @@ pub(crate) fn rollback(
         ));
     }
     let wanted = int(body, "/id").unwrap_or(0);
-    let name = text(app, "/metadata/name");
+    let name = format!(
+        "{}/{}",
+        text(app, "/metadata/namespace"),
+        text(app, "/metadata/name")
+    );
     let entry = list(app, "/status/history")
         .iter()
         .find(|h| int(h, "/id") == Some(wanted));
@@ -142,7 +171,7 @@ pub(crate) fn rollback(
         return Err(RpcError::new(3, message));
     };
     if entry.get("source").is_none_or(Value::is_null) {
-        let message = "cannot rollback to revision deployed with Argo CD v0.12 or lower. sync to revision instead.";
+        let message = "cannot rollback to revision deployed with Argo CD v0.11 or lower. sync to revision instead.";
         return Err(RpcError::new(9, message));
     }
     let mut operation = json!({"initiatedBy": {"username": account.name},
@@ -186,20 +215,43 @@ pub(crate) fn put_spec(world: &World, app: &Value, body: &Value) -> Result<Value
     Ok(stored["spec"].clone())
 }
 
-/// `PATCH …`: `{"name", "patch", "patchType"}`.
-pub(crate) fn patch(world: &World, app: &Value, body: &Value) -> Result<Value, RpcError> {
-    let patch: Value = serde_json::from_str(text(body, "/patch"))
-        .map_err(|e| RpcError::new(3, format!("error unmarshaling patch: {e}")))?;
-    modify(world, app, |fresh| match text(body, "/patchType") {
-        "json" | "" => crate::sandbox::json_patch::apply(fresh, &patch)
-            .map_err(|e| RpcError::new(3, format!("error applying patch: {e}"))),
-        "merge" => {
-            json_merge(fresh, &patch);
-            Ok(())
+/// `PATCH …`: `{"name", "patch", "patchType"}`. Of the patched object spec, labels,
+/// annotations and finalizers are taken over; errors of the patch have no code of their own.
+pub(crate) fn patch(
+    world: &World,
+    account: &Account,
+    app: &Value,
+    body: &Value,
+) -> Result<Value, RpcError> {
+    enforce(account, "update", app)?;
+    let sent = text(body, "/patch");
+    let parse = |act: &str| {
+        serde_json::from_str::<Value>(sent).map_err(|e| RpcError::new(2, format!("{act}: {e}")))
+    };
+    let mut patched = app.clone();
+    match text(body, "/patchType") {
+        "json" | "" => {
+            let decoding = "error decoding json patch";
+            let operations = parse(decoding)?;
+            let operations = json_patch::decode(&operations)
+                .map_err(|e| RpcError::new(2, format!("{decoding}: {e}")))?;
+            json_patch::apply(&mut patched, operations)
+                .map_err(|e| RpcError::new(2, format!("error applying patch: {e}")))?;
         }
-        other => Err(RpcError::new(
-            3,
-            format!("Patch type '{other}' is not supported"),
-        )),
+        "merge" => json_merge(&mut patched, &parse("error calculating merge patch")?),
+        other => {
+            let message = format!("Patch type '{other}' is not supported");
+            return Err(RpcError::new(3, message));
+        }
+    }
+    modify(world, app, |fresh| {
+        fresh["spec"] = patched["spec"].clone();
+        for field in ["labels", "annotations", "finalizers"] {
+            match patched.pointer(&format!("/metadata/{field}")) {
+                Some(value) => set(fresh, &["metadata", field], value.clone()),
+                None => unset(fresh, &["metadata", field]),
+            }
+        }
+        Ok(())
     })
 }

@@ -170,11 +170,7 @@ async fn dispatch(call: Call) -> Result<Value, RpcError> {
             "serverVersion": "1.36", "info": {"connectionState": {"status": "Successful"}}}]})),
         ["api", "v1", "repositories"] if get => Ok(json!({"metadata": {}, "items": []})),
         ["api", "v1", "applications", name, rest @ ..] => {
-            let app = call.app(
-                &account,
-                name,
-                if get { "get" } else { action_of(&call, rest) },
-            )?;
+            let app = call.app(&account, name, action_of(&call, rest))?;
             let name = (*name).to_owned();
             let rest: Vec<String> = rest.iter().map(|s| (*s).to_owned()).collect();
             application(call, account, app, (name, rest)).await
@@ -183,11 +179,13 @@ async fn dispatch(call: Call) -> Result<Value, RpcError> {
     }
 }
 
+/// The right that an Application is looked up with: who lacks it is not told whether there
+/// is one. A sync and a patch are looked up with `get`, their own right is asked later.
 fn action_of(call: &Call, rest: &[&str]) -> &'static str {
     match (call.method.as_str(), rest) {
-        (_, ["sync" | "rollback" | "operation"]) => "sync",
-        ("DELETE", []) => "delete",
-        _ => "update",
+        (_, ["rollback" | "operation"]) => "sync",
+        ("PUT", _) => "update",
+        _ => "get",
     }
 }
 
@@ -251,17 +249,23 @@ impl Call {
             .map_or("", |(_, v)| v)
     }
 
-    fn either(&self, name: &str) -> String {
-        match self.param(name) {
-            "" => text(&self.body, &format!("/{name}")).to_owned(),
-            given => given.to_owned(),
+    /// A field of the request: of the body where that is the whole request (grpc-gateway's
+    /// `body: "*"`), else of the query.
+    fn field(&self, name: &str) -> String {
+        match self.method.as_str() {
+            "POST" | "PATCH" => text(&self.body, &format!("/{name}")).to_owned(),
+            _ => self.param(name).to_owned(),
         }
     }
 
     /// The Application, if the account may do `action` on it. Without a project a missing one
     /// and a forbidden one look alike, so that names cannot be tried out.
     fn app(&self, account: &Account, name: &str, action: &str) -> Result<Arc<Value>, RpcError> {
-        let (namespace, project) = (self.either("appNamespace"), self.either("project"));
+        let (namespace, project) = (self.field("appNamespace"), self.field("project"));
+        let denied = || RpcError::new(7, "permission denied");
+        if !project.is_empty() && !account.may(action) {
+            return Err(denied());
+        }
         let space = if namespace.is_empty() {
             NAMESPACE.to_owned()
         } else {
@@ -275,29 +279,17 @@ impl Call {
             }
             None => views::find(objects, &space, name),
         });
-        let Some(app) = found else {
-            if project.is_empty() {
-                return Err(RpcError::new(7, "permission denied"));
-            }
+        let missing = || {
             let message = format!("applications.argoproj.io \"{name}\" not found");
-            return Err(RpcError::new(5, message));
+            RpcError::new(5, message)
         };
-        if !project.is_empty() && project != project_of(&app) {
-            return Err(RpcError::new(7, "permission denied"));
+        match found {
+            None if project.is_empty() => Err(denied()),
+            None => Err(missing()),
+            Some(_) if !account.may(action) => Err(denied()),
+            Some(app) if !project.is_empty() && project != project_of(&app) => Err(missing()),
+            Some(app) => Ok(app),
         }
-        if !account.may(action) {
-            let issued = Timestamp::from_second(account.issued_at).unwrap_or_default();
-            return Err(RpcError::new(
-                7,
-                format!(
-                    "permission denied: applications, {action}, {}/{name}, sub: {}, iat: {}",
-                    project_of(&app),
-                    account.name,
-                    seconds(issued)
-                ),
-            ));
-        }
-        Ok(app)
     }
 }
 
@@ -397,7 +389,7 @@ async fn application(
         ("POST", ["rollback"]) => actions::rollback(&world, &account, &app, &call.body),
         ("DELETE", ["operation"]) => actions::terminate(&world, &app),
         ("PUT", ["spec"]) => actions::put_spec(&world, &app, &call.body),
-        ("PATCH", []) => actions::patch(&world, &app, &call.body),
+        ("PATCH", []) => actions::patch(&world, &account, &app, &call.body),
         _ => Err(RpcError::new(5, "Not Found")),
     }
 }

@@ -131,7 +131,7 @@ impl Controller {
         let pinned = text(app, "/operation/sync/revision");
         let own_source = app
             .pointer("/operation/sync/source")
-            .filter(|s| !s.is_null());
+            .filter(|own| !own.is_null() && **own != source);
         if pinned.is_empty() || (pinned == memory.commit && own_source.is_none()) {
             memory.pinned = None;
         } else if memory

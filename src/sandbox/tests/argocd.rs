@@ -2,7 +2,7 @@
 
 use super::*;
 
-const MANUAL: fn() -> Value = || json!({"spec": {"syncPolicy": null}});
+pub(crate) const MANUAL: fn() -> Value = || json!({"spec": {"syncPolicy": null}});
 
 pub(crate) fn none() -> Value {
     json!({})
@@ -112,7 +112,7 @@ async fn without_self_heal_a_change_by_hand_stays_and_shows() {
     assert!(json::text(&live, "/spec/template/spec/containers/0/image").ends_with(":7"));
 }
 
-fn check(reply: &Reply, http: u16, code: u64, words: &str) {
+pub(crate) fn check(reply: &Reply, http: u16, code: u64, words: &str) {
     let body = reply.json();
     assert_eq!(
         (reply.code, body["code"].as_u64()),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/n/deployments/web";
+pub(crate) const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/n/deployments/web";
 
 fn deployment(tag: &str) -> Value {
     let mut object = manifests::parse_all(&web(tag)).unwrap().remove(0);
@@ -10,7 +10,7 @@ fn deployment(tag: &str) -> Value {
     object
 }
 
-async fn bed_with(tag: &str) -> Bed {
+pub(crate) async fn bed_with(tag: &str) -> Bed {
     let bed = Bed::start().await;
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}});
     assert_eq!(

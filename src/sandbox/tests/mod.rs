@@ -1,7 +1,9 @@
 //! The sandbox as its clients see it: over HTTP, with git as the only program needed.
 
+mod admission;
 mod argocd;
 mod argocd_sync;
+mod argocd_writes;
 mod client;
 mod git;
 mod kubernetes;
