@@ -142,6 +142,7 @@ async fn logs(
                     tail_lines: Some(TAIL_LINES),
                     since: None,
                     limit_bytes: Some(4 * 1024 * 1024),
+                    timestamps: false,
                 };
                 let text = cluster
                     .log(&query)
