@@ -23,7 +23,7 @@ enum Command {
     Check,
     /// Print a JSON Schema: of the configuration, or of a kind of document
     Schema {
-        /// Plan, Refusal, Run, Status, History, Access, Error
+        /// Plan, Refusal, Run, Status, History, Access, Bundle, BundleManifest, Error
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
     },

@@ -2,6 +2,8 @@
 //! Markdown for a pull request or a job summary. Pure.
 
 mod access;
+mod bundle;
+mod describe;
 mod history;
 mod human;
 mod plan;
@@ -10,6 +12,11 @@ mod schema;
 mod status;
 
 pub use access::AccessReport;
+pub use bundle::{
+    BundleCluster, BundleFile, BundleItem, BundleManifest, BundleOptions, BundleReport,
+    BundleTarget, Missing,
+};
+pub use describe::{describe, events_text};
 pub use history::{HistoryEntryReport, HistoryReport};
 pub use human::{Style, Tint, ago, duration_words, one_line, table};
 pub use plan::{decision_text, plan_markdown, plan_text, refusal_text};

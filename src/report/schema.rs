@@ -2,12 +2,23 @@
 
 use serde_json::Value;
 
-use super::{AccessReport, ErrorReport, HistoryReport, RefusalReport, RunReport, StatusReport};
+use super::{
+    AccessReport, BundleManifest, BundleReport, ErrorReport, HistoryReport, RefusalReport,
+    RunReport, StatusReport,
+};
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 7] = [
-    "Plan", "Refusal", "Run", "Status", "History", "Access", "Error",
+pub const KINDS: [&str; 9] = [
+    "Plan",
+    "Refusal",
+    "Run",
+    "Status",
+    "History",
+    "Access",
+    "Bundle",
+    "BundleManifest",
+    "Error",
 ];
 
 /// The JSON Schema of a kind.
@@ -20,6 +31,8 @@ pub fn schema(kind: &str) -> Option<Value> {
         "Status" => schemars::schema_for!(StatusReport),
         "History" => schemars::schema_for!(HistoryReport),
         "Access" => schemars::schema_for!(AccessReport),
+        "Bundle" => schemars::schema_for!(BundleReport),
+        "BundleManifest" => schemars::schema_for!(BundleManifest),
         "Error" => schemars::schema_for!(ErrorReport),
         _ => return None,
     };
