@@ -1,6 +1,7 @@
 //! The one loop over steps. Every step is journaled before it acts, so that a run
 //! can be killed anywhere and `unship continue` reaches the same end.
 
+pub mod bundle;
 mod capture;
 pub mod journal;
 mod land;
