@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::ui::{Ui, out};
 use crate::config::Config;
 use crate::exit::ExitStatus;
+use crate::model::mask_url;
 use crate::report::{KINDS, schema};
 
 /// Arguments of `unship config`.
@@ -41,7 +42,10 @@ pub(super) struct CompletionArgs {
 pub(super) fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
     match &args.command {
         Command::Check => {
-            let config = super::context::config(global)?;
+            let mut config = super::context::config(global)?;
+            for url in [&mut config.metrics.url, &mut config.argocd.read_only_url] {
+                *url = url.as_deref().map(mask_url);
+            }
             let text = serde_yaml::to_string(&config).map_err(|e| Failure::error(e.to_string()))?;
             ui.result(&config, &text, None);
         }

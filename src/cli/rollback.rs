@@ -383,6 +383,11 @@ impl Stopper {
         });
         Self { receiver }
     }
+
+    /// Becomes true when somebody wants it to stop.
+    pub(super) fn receiver(&self) -> watch::Receiver<bool> {
+        self.receiver.clone()
+    }
 }
 
 /// A second wish to stop does not wait for what is under way; the journal knows it.
