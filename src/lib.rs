@@ -16,5 +16,6 @@ pub mod observe;
 pub mod plan;
 pub mod report;
 pub mod sandbox;
+pub mod signals;
 pub mod timeline;
 pub mod verify;

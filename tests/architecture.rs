@@ -13,7 +13,7 @@ struct Room {
     pure: bool,
 }
 
-const ROOMS: [Room; 14] = [
+const ROOMS: [Room; 15] = [
     Room {
         name: "model",
         may: &[],
@@ -65,6 +65,11 @@ const ROOMS: [Room; 14] = [
         pure: false,
     },
     Room {
+        name: "signals",
+        may: &["model"],
+        pure: false,
+    },
+    Room {
         name: "observe",
         may: &["model", "manifest", "cluster", "argocd", "git"],
         pure: false,
@@ -73,7 +78,7 @@ const ROOMS: [Room; 14] = [
         name: "execute",
         may: &[
             "model", "manifest", "timeline", "plan", "verify", "report", "cluster", "argocd",
-            "git", "observe",
+            "git", "signals", "observe",
         ],
         pure: false,
     },
@@ -115,7 +120,7 @@ const OWNED: [(&str, &[&str]); 6] = [
     ("git2::", &["git", "sandbox"]),
     ("kube::", &["cluster"]),
     // The demo plays a person with kubectl and the argocd CLI.
-    ("reqwest::", &["argocd", "cli"]),
+    ("reqwest::", &["argocd", "signals", "cli"]),
     ("clap::", &["cli"]),
     ("axum::", &["sandbox"]),
 ];

@@ -12,6 +12,8 @@ mod argocd;
 mod clones;
 #[path = "bad_input/cluster.rs"]
 mod cluster;
+#[path = "bad_input/collect.rs"]
+mod collect;
 #[path = "bad_input/hostile.rs"]
 mod hostile;
 #[path = "bad_input/interrupt.rs"]

@@ -136,6 +136,16 @@ fn documents_fit_their_schemas() {
     ] {
         document_fits(&json(&world, words));
     }
+    let out = world.engineer.home.join("bundle").display().to_string();
+    document_fits(&json(&world, &["collect", "--out", &out]));
+    let manifest = std::fs::read_to_string(format!("{out}/manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let published = schema("BundleManifest");
+    assert_eq!(manifest["kind"], "BundleManifest");
+    assert_eq!(
+        fits(&published, &published, &manifest, "BundleManifest"),
+        Ok(())
+    );
     let missing = world.unship(&["status", "nobody", "-n", &world.name, "-o", "json"]);
     document_fits(&missing);
     let error = schema("Error");

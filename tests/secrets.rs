@@ -20,6 +20,15 @@ const LAST_APPLIED: &str = "canary-applied-1c44b0";
 /// In an environment variable of the live object only.
 const LIVE: &str = "canary-live-93be07";
 
+/// In the pods' logs.
+const LOG: &str = "canary-log-44d1e7aa";
+/// Stands in the logs as well, and is no secret.
+const LOG_MARK: &str = "marked-5c0f";
+/// In the container's arguments.
+const ARGUMENT: &str = "canary-argument-0be2f9";
+/// In a URL in an annotation.
+const ANNOTATION: &str = "canary-annotation-e97d31";
+
 /// A world with canaries, and all of them.
 struct Planted {
     world: World,
@@ -42,9 +51,34 @@ fn spoil(text: String) -> String {
     )
 }
 
+/// The same, and more places that only a bundle shows: a log, an annotation, arguments.
+fn spoil_more(text: String) -> String {
+    spoil(text)
+        .replace(
+            "    metadata:\n      labels:\n        app: zai-proxy\n",
+            &format!(
+                "    metadata:\n      annotations:\n        unship.test/log-text: |-\n          \
+                 calling https://proxy:{LOG}@upstream/v1 with Authorization: Bearer {LOG}\n          \
+                 {LOG_MARK}\n      labels:\n        app: zai-proxy\n"
+            ),
+        )
+        .replace(
+            "          ports:\n",
+            &format!("          args: [\"--api-token={ARGUMENT}\", \"--password\", \"{ARGUMENT}\"]\n          ports:\n"),
+        )
+        .replace(
+            "  annotations:\n    kubectl",
+            &format!("  annotations:\n    team/webhook: https://bot:{ANNOTATION}@hooks/x\n    kubectl"),
+        )
+}
+
 fn planted(prefix: &str) -> Planted {
+    planted_with(prefix, &spoil)
+}
+
+fn planted_with(prefix: &str, text: &dyn Fn(String) -> String) -> Planted {
     let world = build(&Plan {
-        text: &spoil,
+        text,
         ..Plan::new(prefix)
     });
     let sandbox = &bed().sandbox;
@@ -277,4 +311,82 @@ fn wrong_credentials_are_not_shown_either() {
     }
     assert!(world.own_commits().is_empty());
     planted.files_are_silent();
+}
+
+/// The content of an archive, by name.
+fn unpacked(archive: &Path) -> Vec<(String, String)> {
+    use std::io::Read as _;
+    let file = std::fs::File::open(archive).unwrap();
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let entries = tar.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        (name, String::from_utf8_lossy(&bytes).into_owned())
+    });
+    entries.collect()
+}
+
+#[test]
+fn bundles_and_archives() {
+    let mut planted = planted_with("secret-bundle", &spoil_more);
+    planted.canaries.extend([
+        ("a credential in a log", LOG.to_owned()),
+        ("an argument", ARGUMENT.to_owned()),
+        ("a URL in an annotation", ANNOTATION.to_owned()),
+    ]);
+    let live = bed()
+        .sandbox
+        .get("apps", "Deployment", &planted.world.name, "zai-proxy");
+    let live = live.unwrap().to_string();
+    for there in [LOG, ARGUMENT, ANNOTATION, ENV_BAD] {
+        assert!(live.contains(there), "{there} is not in the live object");
+    }
+    let home = planted.world.engineer.home.clone();
+    for (number, format) in FORMATS.iter().enumerate() {
+        let out = home.join(format!("bundle-{number}")).display().to_string();
+        let words = ["collect", "zai-proxy", "--out", &out];
+        planted.run(&words, format).ended(0);
+        let mut files = Vec::new();
+        collect(Path::new(&out), &mut files);
+        assert!(files.len() > 20, "{files:?}");
+        let mut marked = 0;
+        for file in files {
+            let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+            planted.silent(&file.display().to_string(), &text);
+            marked += usize::from(
+                text.contains(LOG_MARK) && file.extension().is_some_and(|e| e == "log"),
+            );
+        }
+        assert!(
+            marked >= 3,
+            "the lines themselves are in the logs: {marked}"
+        );
+    }
+    let out = home.join("packed").display().to_string();
+    planted
+        .run(&["collect", "zai-proxy", "--archive", "--out", &out], &[])
+        .ended(0);
+    let content = unpacked(&home.join("packed.tar.gz"));
+    assert!(content.len() > 20, "{content:?}");
+    for (name, text) in content {
+        planted.silent(&name, &text);
+    }
+    // The quick bundle of a rollback has the same logs.
+    planted
+        .run(&["rollback", "zai-proxy", "--yes"], &[])
+        .ended(0);
+    let mut files = Vec::new();
+    collect(&home.join("state"), &mut files);
+    let logs = files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|e| e == "log"));
+    let logs: Vec<String> = logs
+        .map(|log| std::fs::read_to_string(log).unwrap())
+        .collect();
+    assert!(logs.iter().any(|log| log.contains(LOG_MARK)), "{files:?}");
+    for log in logs {
+        planted.silent("the log in a run's evidence", &log);
+    }
 }

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::ui::{Ui, out};
 use crate::config::Config;
 use crate::exit::ExitStatus;
+use crate::model::mask_url;
 use crate::report::{KINDS, schema};
 
 /// Arguments of `unship config`.
@@ -23,7 +24,7 @@ enum Command {
     Check,
     /// Print a JSON Schema: of the configuration, or of a kind of document
     Schema {
-        /// Plan, Refusal, Run, Status, History, Access, Error
+        /// Plan, Refusal, Run, Status, History, Access, Bundle, BundleManifest, Error
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
     },
@@ -41,7 +42,10 @@ pub(super) struct CompletionArgs {
 pub(super) fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
     match &args.command {
         Command::Check => {
-            let config = super::context::config(global)?;
+            let mut config = super::context::config(global)?;
+            for url in [&mut config.metrics.url, &mut config.argocd.read_only_url] {
+                *url = url.as_deref().map(mask_url);
+            }
             let text = serde_yaml::to_string(&config).map_err(|e| Failure::error(e.to_string()))?;
             ui.result(&config, &text, None);
         }

@@ -6,6 +6,7 @@ mod access;
 mod args;
 mod carry;
 mod change;
+mod collect;
 mod config_cmd;
 mod context;
 mod demo;
@@ -50,6 +51,8 @@ enum Command {
     Status(status::Args),
     /// What shipped, when it was live, how well it served
     History(history::Args),
+    /// Save a bundle of evidence: logs, events, objects, timeline, metrics
+    Collect(collect::Args),
     /// Show what a rollback would do, without doing it
     Plan(Box<plan::Args>),
     /// Plan, ask, roll back through Git, wait, verify
@@ -165,6 +168,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Access(args) => access::run(global, &args, ui).await,
         Command::Status(args) => status::run(global, &args, ui).await,
         Command::History(args) => history::run(global, &args, ui).await,
+        Command::Collect(args) => Box::pin(collect::run(global, &args, ui)).await,
         Command::Plan(args) => Box::pin(plan::run(global, &args, ui)).await,
         Command::Rollback(args) => Box::pin(rollback::run(global, &args, ui)).await,
         Command::Scale(args) => Box::pin(change::scale(global, &args, ui)).await,

@@ -67,8 +67,9 @@ impl Cluster {
     /// Asks the API server about each right. The answers come in the order of the
     /// questions; a question that failed is [`Allowed::Unknown`].
     pub async fn access(&self, queries: &[AccessQuery]) -> Vec<AccessAnswer> {
-        futures::stream::iter(queries)
-            .map(|query| self.review(query))
+        // Made before the stream, so that the whole can run on any thread.
+        let reviews: Vec<_> = queries.iter().map(|query| self.review(query)).collect();
+        futures::stream::iter(reviews)
             .buffered(AT_ONCE)
             .collect()
             .await

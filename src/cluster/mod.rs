@@ -10,6 +10,7 @@ mod access;
 mod connect;
 mod convert;
 mod error;
+mod evidence;
 mod kubeconfig;
 mod near;
 mod proxy;
@@ -29,7 +30,9 @@ use std::time::Duration;
 
 pub use access::all_access_queries;
 pub use error::Error;
+pub use evidence::{Listing, PodPort};
 pub use read::{Found, LogQuery, ObjectQuery, Workloads};
+pub use request::Download;
 pub use settings::{InCluster, ProxyEnv, Settings, Source};
 pub use snapshot::{Snapshot, events_about, pods_of};
 pub use write::ScaleFrom;

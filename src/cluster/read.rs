@@ -7,7 +7,7 @@ use futures::future::{join, join_all};
 use serde_json::Value;
 
 use super::near::near_names;
-use super::request::{Call, check_name, path};
+use super::request::{Call, Download, check_name, path};
 use super::wire::{
     ControllerRevisionWire, EndpointSliceWire, EventWire, HpaWire, NameOnly, PodWire,
     ReplicaSetWire, WorkloadWire,
@@ -59,6 +59,8 @@ pub struct LogQuery<'a> {
     pub since: Option<Duration>,
     /// Cut after so many bytes.
     pub limit_bytes: Option<u64>,
+    /// Each line begins with its time.
+    pub timestamps: bool,
 }
 
 /// Which object to read.
@@ -317,28 +319,16 @@ impl Cluster {
     /// # Errors
     /// When it cannot be read.
     pub async fn log(&self, query: &LogQuery<'_>) -> Result<String, Error> {
-        check_name("namespace", query.namespace)?;
-        check_name("pod", query.pod)?;
-        let place = path("v1", Some(query.namespace), &["pods", query.pod, "log"]);
-        let run = if query.previous {
-            "previous log"
-        } else {
-            "log"
-        };
-        let what = format!("{run} of {} in pod {}", query.container, query.pod);
-        let number = |value: Option<u64>| value.map(|n| n.to_string()).unwrap_or_default();
-        let call = Call::get("pods/log", place, what)
-            .with("container", query.container)
-            .with("previous", if query.previous { "true" } else { "" })
-            .with("tailLines", number(query.tail_lines.map(u64::from)))
-            // The API takes whole seconds, at least one.
-            .with(
-                "sinceSeconds",
-                number(query.since.map(|age| age.as_secs().max(1))),
-            )
-            .with("limitBytes", number(query.limit_bytes));
-        let body = self.send(&call).await?;
+        let body = self.send(&log_call(query)?).await?;
         Ok(mask_text(&String::from_utf8_lossy(&body)))
+    }
+
+    /// A container's log as it comes, byte for byte: nothing is masked in it yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn log_stream(&self, query: &LogQuery<'_>) -> Result<Download, Error> {
+        self.open(&log_call(query)?).await
     }
 
     /// Any object, for evidence: environment values masked, managed fields left out.
@@ -366,6 +356,31 @@ impl Cluster {
         let call = Call::get(query.resource, place, what);
         Ok(mask_env(&self.json::<Value>(&call).await?))
     }
+}
+
+fn log_call(query: &LogQuery<'_>) -> Result<Call, Error> {
+    check_name("namespace", query.namespace)?;
+    check_name("pod", query.pod)?;
+    let place = path("v1", Some(query.namespace), &["pods", query.pod, "log"]);
+    let run = if query.previous {
+        "previous log"
+    } else {
+        "log"
+    };
+    let what = format!("{run} of {} in pod {}", query.container, query.pod);
+    let number = |value: Option<u64>| value.map(|n| n.to_string()).unwrap_or_default();
+    let call = Call::get("pods/log", place, what)
+        .with("container", query.container)
+        .with("previous", if query.previous { "true" } else { "" })
+        .with("tailLines", number(query.tail_lines.map(u64::from)))
+        // The API takes whole seconds, at least one.
+        .with(
+            "sinceSeconds",
+            number(query.since.map(|age| age.as_secs().max(1))),
+        )
+        .with("limitBytes", number(query.limit_bytes))
+        .with("timestamps", if query.timestamps { "true" } else { "" });
+    Ok(call)
 }
 
 /// The labels by which the workload's objects can be listed. Only a filter for the

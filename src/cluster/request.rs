@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header};
+use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -256,6 +257,34 @@ struct ListMeta {
     next: Option<String>,
 }
 
+/// An answer that is read piece by piece, so that it need not fit into memory.
+#[derive(Debug)]
+pub struct Download {
+    body: Body,
+    cluster: Cluster,
+    what: String,
+}
+
+impl Download {
+    /// The next piece; `None` when the answer is complete.
+    ///
+    /// # Errors
+    /// When the connection breaks before the end, or no piece comes within the limit
+    /// of a read.
+    pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        loop {
+            let frame = tokio::time::timeout(self.cluster.timeout, self.body.frame()).await;
+            let frame = frame.map_err(|_| self.cluster.timed_out(&self.what))?;
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|error| transport(&error, &self.cluster.server))?;
+            // Trailers are no content.
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data.to_vec()));
+            }
+        }
+    }
+}
+
 /// A failed attempt, and how long the server wants us to wait.
 struct Failure {
     error: Error,
@@ -265,16 +294,45 @@ struct Failure {
 impl Cluster {
     /// Sends a request within the time limit and gives the answer's body.
     pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
-        let limit = self.timeout;
-        let late = Error::TimedOut {
-            what: call.what.clone(),
-            server: self.server.clone(),
-            after: limit,
+        let whole = async {
+            let body = self.tries(call).await?.collect().await;
+            let body = body.map_err(|error| {
+                let plain = transport(&error, &self.server);
+                // The answer began: a write may be carried out.
+                if call.effect {
+                    call.unknown(plain.to_string())
+                } else {
+                    plain
+                }
+            })?;
+            Ok(body.to_bytes().to_vec())
         };
-        match tokio::time::timeout(limit, self.tries(call)).await {
+        match tokio::time::timeout(self.timeout, whole).await {
             Ok(answer) => answer,
-            Err(_) if call.effect => Err(call.unknown(late.gap("").message)),
-            Err(_) => Err(late),
+            Err(_) if call.effect => {
+                let late = self.timed_out(&call.what);
+                Err(call.unknown(late.gap("").message))
+            }
+            Err(_) => Err(self.timed_out(&call.what)),
+        }
+    }
+
+    /// Sends a request and gives its answer as it comes: the limit holds for the
+    /// answer's beginning, and again for each piece of it.
+    pub(super) async fn open(&self, call: &Call) -> Result<Download, Error> {
+        let begun = tokio::time::timeout(self.timeout, self.tries(call)).await;
+        Ok(Download {
+            body: begun.unwrap_or_else(|_| Err(self.timed_out(&call.what)))?,
+            cluster: self.clone(),
+            what: call.what.clone(),
+        })
+    }
+
+    fn timed_out(&self, what: &str) -> Error {
+        Error::TimedOut {
+            what: what.to_owned(),
+            server: self.server.clone(),
+            after: self.timeout,
         }
     }
 
@@ -308,13 +366,13 @@ impl Cluster {
         }
     }
 
-    async fn tries(&self, call: &Call) -> Result<Vec<u8>, Error> {
+    async fn tries(&self, call: &Call) -> Result<Body, Error> {
         let end = Instant::now() + self.timeout;
         let mut pause = FIRST_PAUSE;
         let mut tries = 1;
         loop {
             let failure = match self.attempt(call).await {
-                Ok(body) => return Ok(body),
+                Ok(answer) => return Ok(answer.into_body()),
                 Err(failure) => failure,
             };
             let again = match &failure.error {
@@ -339,7 +397,7 @@ impl Cluster {
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Vec<u8>, Failure> {
+    async fn attempt(&self, call: &Call) -> Result<Response<Body>, Failure> {
         self.counter.add(call.verb, &call.resource);
         let lost = |error: &kube::Error| {
             let plain = transport(error, &self.server);
@@ -363,16 +421,16 @@ impl Cluster {
             .await
             .map_err(|error| lost(&error))?;
         let code = answer.status();
+        if code.is_success() {
+            return Ok(answer);
+        }
         let retry_after = answer
             .headers()
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs);
         let body = answer.into_body().collect_bytes().await;
-        let body = body.map_err(|error| lost(&error))?.to_vec();
-        if code.is_success() {
-            return Ok(body);
-        }
+        let body = body.map_err(|error| lost(&error))?;
         Err(Failure {
             error: self.refusal(call, code.as_u16(), &body),
             retry_after,

@@ -30,6 +30,21 @@ pub struct Config {
     pub identity: Option<IdentityConfig>,
     /// Services with a production and a canary workload, by a name of one's own.
     pub services: BTreeMap<String, Service>,
+    /// Where the metrics of pods are, for `unship collect`.
+    pub metrics: MetricsConfig,
+}
+
+/// Where the metrics of pods are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// A URL that answers with the metrics text. `{pod}`, `{namespace}` and `{name}` (the
+    /// workload's) are replaced; without `{pod}` it is asked once.
+    pub url: Option<String>,
+    /// The pods' port for `pods/proxy`, else that of their `prometheus.io/port`.
+    pub port: Option<u16>,
+    /// The path at that port, else that of their `prometheus.io/path`, else `/metrics`.
+    pub path: Option<String>,
 }
 
 /// A service with two roles.
@@ -118,6 +133,11 @@ impl Config {
         self.request_timeout = over.request_timeout.or(self.request_timeout);
         self.identity = over.identity.or(self.identity);
         self.services.extend(over.services);
+        self.metrics = MetricsConfig {
+            url: over.metrics.url.or(self.metrics.url),
+            port: over.metrics.port.or(self.metrics.port),
+            path: over.metrics.path.or(self.metrics.path),
+        };
         self
     }
 }
@@ -125,6 +145,15 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_later_file_wins_key_by_key() {
+        let read = |text: &str| Config::parse("c", text).unwrap();
+        let under = read("metrics: {url: \"http://a/{pod}\", port: 1}\n");
+        let over = under.overlaid(read("metrics: {port: 2}\n"));
+        assert_eq!(over.metrics.url.as_deref(), Some("http://a/{pod}"));
+        assert_eq!((over.metrics.port, over.metrics.path), (Some(2), None));
+    }
 
     #[test]
     fn empty_and_unknown() {

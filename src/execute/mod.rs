@@ -2,6 +2,7 @@
 //! can be killed anywhere and `unship continue` reaches the same end.
 
 mod argo;
+pub mod bundle;
 mod capture;
 mod direct;
 pub mod journal;

@@ -39,7 +39,7 @@ pub use observation::{
     Observation, SideChange, TemplateState,
 };
 pub use rights::{Right, Rights};
-pub use safe::{MASK, mask_env, mask_text, mask_url, plain};
+pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};
 pub use template::{Coverage, PodTemplate};
 pub use workload::{
     ClusterCondition, ClusterEvent, Container, Endpoint, Hpa, Pod, PodProblem, ReplicaSet,

@@ -102,6 +102,71 @@ pub fn mask_env(value: &Value) -> Value {
     }
 }
 
+/// An object as it may be saved: as [`mask_env`], every text in it without credentials
+/// and without terminal control, and what a container is given as a secret on its
+/// command line masked.
+#[must_use]
+pub fn mask_object(value: &Value) -> Value {
+    clean_texts(mask_env(value))
+}
+
+fn clean_texts(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(plain(&mask_text(&text))),
+        Value::Array(items) => items.into_iter().map(clean_texts).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, item)| match (key.as_str(), item) {
+                ("args" | "command", Value::Array(words)) => (key, mask_arguments(words)),
+                (_, item) => (plain(&key), clean_texts(item)),
+            })
+            .collect(),
+        other => other,
+    }
+}
+
+/// `--password=x` and `--password x`, by the option's name.
+fn mask_arguments(words: Vec<Value>) -> Value {
+    let mut follows = false;
+    let masked = words.into_iter().map(|word| {
+        let Value::String(text) = &word else {
+            return clean_texts(word);
+        };
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text.as_str(), None),
+        };
+        let secret = names_a_secret(name);
+        if std::mem::replace(
+            &mut follows,
+            secret && value.is_none() && name.starts_with('-'),
+        ) {
+            return Value::from(MASK);
+        }
+        match value {
+            Some(_) if secret => Value::String(format!("{}={MASK}", plain(name))),
+            _ => clean_texts(word),
+        }
+    });
+    masked.collect()
+}
+
+/// Whether an option's name says that its value is not for everybody's eyes. A file
+/// that holds it is no secret itself.
+fn names_a_secret(name: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "apikey",
+        "credential",
+    ];
+    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
+    let place = ["file", "path", "dir", "name"];
+    WORDS.iter().any(|word| name.contains(word)) && !place.iter().any(|end| name.ends_with(end))
+}
+
 fn mask_member(key: &str, item: &Value, secret: bool) -> Value {
     match key {
         "data" | "stringData" if secret => mask_all(item),
@@ -183,6 +248,27 @@ mod tests {
         );
         assert_eq!(masked["metadata"]["annotations"]["a"], "b");
         assert!(masked["metadata"].get("managedFields").is_none());
+        let odd = json!({"a": ["x\u{1b}[2J https://u:p@h/x"], "b": 1});
+        assert_eq!(
+            mask_object(&odd),
+            json!({"a": ["x\u{fffd}[2J https://h/x"], "b": 1})
+        );
+        let words = json!({"args": ["--api-token=s", "--password", "s", "--port", "80",
+            "--token-file=/a", "PGPASSWORD=s", "serve", 1]});
+        assert_eq!(
+            mask_object(&words)["args"],
+            json!([
+                "--api-token=***",
+                "--password",
+                "***",
+                "--port",
+                "80",
+                "--token-file=/a",
+                "PGPASSWORD=***",
+                "serve",
+                1
+            ])
+        );
         let secret = json!({"kind": "Secret", "data": {"k": "v"}, "stringData": {"x": "y"}});
         assert_eq!(mask_env(&secret)["data"]["k"], "***");
     }

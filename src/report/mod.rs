@@ -2,6 +2,8 @@
 //! Markdown for a pull request or a job summary. Pure.
 
 mod access;
+mod bundle;
+mod describe;
 mod drill;
 mod history;
 mod human;
@@ -12,6 +14,11 @@ mod schema;
 mod status;
 
 pub use access::AccessReport;
+pub use bundle::{
+    BundleCluster, BundleFile, BundleItem, BundleManifest, BundleOptions, BundleReport,
+    BundleTarget, Missing,
+};
+pub use describe::{describe, events_text};
 pub use drill::{DrillReport, DrillTarget, DrillTest, Outcome, Probe, Probes, drill_target};
 pub use history::{HistoryEntryReport, HistoryReport};
 pub use human::{Style, Tint, ago, duration_words, one_line, table};

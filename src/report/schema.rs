@@ -3,13 +3,23 @@
 use serde_json::Value;
 
 use super::{
-    AccessReport, DrillReport, ErrorReport, HistoryReport, RefusalReport, RunReport, StatusReport,
+    AccessReport, BundleManifest, BundleReport, DrillReport, ErrorReport, HistoryReport,
+    RefusalReport, RunReport, StatusReport,
 };
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 8] = [
-    "Plan", "Refusal", "Run", "Status", "History", "Access", "Drill", "Error",
+pub const KINDS: [&str; 10] = [
+    "Plan",
+    "Refusal",
+    "Run",
+    "Status",
+    "History",
+    "Access",
+    "Bundle",
+    "BundleManifest",
+    "Drill",
+    "Error",
 ];
 
 /// The JSON Schema of a kind.
@@ -23,6 +33,8 @@ pub fn schema(kind: &str) -> Option<Value> {
         "History" => schemars::schema_for!(HistoryReport),
         "Drill" => schemars::schema_for!(DrillReport),
         "Access" => schemars::schema_for!(AccessReport),
+        "Bundle" => schemars::schema_for!(BundleReport),
+        "BundleManifest" => schemars::schema_for!(BundleManifest),
         "Error" => schemars::schema_for!(ErrorReport),
         _ => return None,
     };

@@ -184,6 +184,10 @@ impl ApiError {
         Self::new(400, "BadRequest", message.into())
     }
 
+    pub(crate) fn unavailable(message: String) -> Self {
+        Self::new(503, "ServiceUnavailable", message)
+    }
+
     pub(crate) fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized".to_owned())
     }

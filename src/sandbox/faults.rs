@@ -32,6 +32,8 @@ pub enum Effect {
     Drop,
     /// The connection is closed without an answer, but the request has taken effect.
     DropAfter,
+    /// Half of its answer is sent, then its connection is closed (Kubernetes only).
+    Half,
     /// A GET of an Application answers what was true so many milliseconds ago.
     StaleMs(u64),
     /// A write to the Kubernetes API that RBAC allows is denied by admission in these words:
@@ -143,6 +145,7 @@ impl Faults {
                 Effect::DelayMs(ms) => out.delay += Duration::from_millis(*ms),
                 Effect::Drop => out.drop = true,
                 Effect::DropAfter => out.drop_after = true,
+                Effect::Half => out.half = true,
                 Effect::StaleMs(ms) => out.stale = Some(Duration::from_millis(*ms)),
                 Effect::Deny(message) => out.deny = Some(message.clone()),
             }
@@ -158,6 +161,7 @@ pub(crate) struct Effects {
     pub(crate) delay: Duration,
     pub(crate) drop: bool,
     pub(crate) drop_after: bool,
+    pub(crate) half: bool,
     pub(crate) stale: Option<Duration>,
     pub(crate) deny: Option<String>,
 }

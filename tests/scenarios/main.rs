@@ -9,6 +9,7 @@ mod admin;
 mod blocked;
 mod branches;
 mod canary;
+mod collecting;
 mod direct;
 mod identities;
 mod intents;
@@ -43,6 +44,8 @@ scenarios! {
     looking:
         a_plan_names_the_bad_commit_and_writes_nothing
         restarts_are_folded_and_an_older_image_is_chosen;
+    collecting:
+        an_observer_collects_the_evidence;
     landing:
         a_rollback_lands
         a_rollback_lands_without_argocd_access

@@ -12,6 +12,9 @@ import (
 
 // pod is the little that container logs need to know.
 type pod struct {
+	Metadata struct {
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
 	Status struct {
 		StartTime         time.Time `json:"startTime"`
 		ContainerStatuses []struct {
@@ -23,6 +26,9 @@ type pod struct {
 		} `json:"containerStatuses"`
 	} `json:"status"`
 }
+
+// moreLines is an annotation of a pod: so many more lines are in its logs.
+const moreLines = "unship.test/log-lines"
 
 // runKubelet answers the apiserver's requests for container logs. kwok can serve logs as well,
 // but chooses them by the pod's name alone, while here they follow from the pod's state as a
@@ -78,6 +84,10 @@ func containerLog(found *pod, name, container string, previous bool) ([]string, 
 			return nil, fmt.Errorf("previous terminated container %q in pod %q not found", container, name)
 		}
 		started := []string{"starting " + c.Image, "reading configuration"}
+		more, _ := strconv.Atoi(found.Metadata.Annotations[moreLines])
+		for n := range max(0, more) {
+			started = append(started, fmt.Sprintf("request served code=200 bytes=1184 number=%d", n))
+		}
 		if strings.Contains(fmt.Sprint(c.LastState), "OOMKilled") {
 			return append(started, "listening on :8080", "loading tokenizer"), nil
 		}

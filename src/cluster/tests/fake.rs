@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::super::{Cluster, Settings};
@@ -20,6 +21,10 @@ pub(super) enum Reply {
     Text(u16, &'static str),
     /// 429 with so many seconds in `Retry-After`.
     Later(u32),
+    /// This much of an answer, then the connection breaks.
+    Half(&'static str),
+    /// This much of an answer, then nothing more.
+    Stalls(&'static str),
     /// Never.
     Hang,
 }
@@ -107,6 +112,20 @@ async fn handle(
         Reply::Later(seconds) => {
             let header = [("retry-after", seconds.to_string())];
             return (StatusCode::TOO_MANY_REQUESTS, header, "slow down").into_response();
+        }
+        Reply::Half(text) => {
+            let first = futures::stream::iter([Ok(text)]);
+            let broken = futures::stream::once(async {
+                // The first piece is to leave before.
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                Err(std::io::Error::other("broken"))
+            });
+            return Body::from_stream(first.chain(broken)).into_response();
+        }
+        Reply::Stalls(text) => {
+            let first = futures::stream::iter([Ok::<_, std::io::Error>(text)]);
+            let stalls = first.chain(futures::stream::pending());
+            return Body::from_stream(stalls).into_response();
         }
         Reply::Hang => std::future::pending().await,
     };

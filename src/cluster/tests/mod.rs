@@ -1,6 +1,7 @@
 //! Against a small API server on loopback.
 
 mod connecting;
+mod evidence;
 mod failing;
 mod fake;
 mod reading;

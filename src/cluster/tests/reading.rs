@@ -350,13 +350,14 @@ async fn logs_and_objects() {
         tail_lines: Some(100),
         since: Some(Duration::from_millis(200)),
         limit_bytes: Some(4096),
+        timestamps: true,
     };
     let log = cluster.log(&query).await.unwrap();
     assert_eq!(log, "start\nAuthorization: Bearer *** x\n");
     assert_eq!(
         fake.seen()[0].uri,
         "/api/v1/namespaces/mcp/pods/p-1/log?container=proxy&previous=true&tailLines=100\
-         &sinceSeconds=1&limitBytes=4096"
+         &sinceSeconds=1&limitBytes=4096&timestamps=true"
     );
     let mut query = ObjectQuery {
         group: "apps",

@@ -6,9 +6,14 @@ use super::Answer;
 use super::request::{Call, Target};
 use crate::sandbox::controllers::pods::{Behaviour, container_behaviour};
 use crate::sandbox::error::ApiError;
-use crate::sandbox::json::{list, text};
+use crate::sandbox::json::{annotation, list, text};
 use crate::sandbox::kinds::by_kind;
 use crate::sandbox::world::World;
+
+/// Annotation of a pod: so many more lines are in its logs.
+const MORE_LINES: &str = "unship.test/log-lines";
+/// Annotation of a pod: these lines are in its logs as well.
+const OWN_LINES: &str = "unship.test/log-text";
 
 /// Answers a log request of one container.
 pub(crate) fn answer(world: &World, call: &Call, target: &Target) -> Result<Answer, ApiError> {
@@ -17,6 +22,7 @@ pub(crate) fn answer(world: &World, call: &Call, target: &Target) -> Result<Answ
         .store
         .with(|o| o.require(kind, &target.namespace, &target.name))?;
     let containers = list(&pod, "/spec/containers");
+    let init = list(&pod, "/spec/initContainers");
     let container = match call.param("container") {
         "" if containers.len() == 1 => &containers[0],
         "" => {
@@ -29,6 +35,7 @@ pub(crate) fn answer(world: &World, call: &Call, target: &Target) -> Result<Answ
         }
         name => containers
             .iter()
+            .chain(init)
             .find(|c| text(c, "/name") == name)
             .ok_or_else(|| {
                 ApiError::bad_request(format!(
@@ -97,7 +104,13 @@ fn lines(
         ],
     };
     let first = format!("level=info msg=starting image={image} pod={pod_name}");
+    let number = |key| annotation(pod, key).and_then(|count| count.parse::<u32>().ok());
+    let filler = (0..number(MORE_LINES).unwrap_or(0))
+        .map(|n| format!("level=info msg=\"request served\" code=200 bytes=1184 number={n}"));
+    let own = annotation(pod, OWN_LINES).unwrap_or_default().lines();
     Ok(std::iter::once(first)
+        .chain(filler)
+        .chain(own.map(str::to_owned))
         .chain(last.iter().map(|s| (*s).to_owned()))
         .collect())
 }

@@ -6,6 +6,7 @@ mod logs;
 mod objects;
 mod openapi;
 mod protobuf;
+mod proxy;
 mod request;
 mod reviews;
 mod scale;
@@ -20,6 +21,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -101,7 +103,25 @@ async fn handle(
     if effects.drop_after {
         hangup.now();
     }
+    if effects.half {
+        return half(response).await;
+    }
     response
+}
+
+/// The first half of an answer, and a connection that breaks then.
+async fn half(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let whole = axum::body::to_bytes(body, BODY_LIMIT).await;
+    let whole = whole.unwrap_or_default();
+    let first = futures::stream::iter([Ok(whole.slice(..whole.len() / 2))]);
+    let broken = futures::stream::once(async {
+        // What was sent is to leave before.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        Err(std::io::Error::other("a fault"))
+    });
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from_stream(first.chain(broken)))
 }
 
 impl Endpoint {
@@ -139,6 +159,7 @@ fn dispatch(
     }
     match (call.verb, target.subresource.as_str()) {
         ("get", "log") => logs::answer(world, call, target),
+        ("get", "proxy") if kind.plural == "pods" => proxy::answer(world, call, target),
         ("create", "token") => reviews::token_request(world, target, body),
         (_, "exec" | "attach" | "portforward" | "proxy") => Err(ApiError::bad_request(
             "the sandbox runs no containers, so there is nothing to connect to",

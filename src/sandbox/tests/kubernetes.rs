@@ -390,6 +390,9 @@ async fn faults_hit_the_requests_they_name() {
     let id = plant(Effect::Drop);
     assert!(bed.observer().send("GET", pods, "", "").await.is_err());
     assert_eq!(bed.sandbox.faults().remove(id), Some(1));
+    plant(Effect::Half);
+    let half = bed.observer().get(pods).await.text;
+    assert!(!half.is_empty() && serde_json::from_str::<Value>(&half).is_err());
     plant(Effect::DelayMs(150));
     let begin = std::time::Instant::now();
     bed.observer().get(pods).await;
@@ -407,4 +410,41 @@ async fn faults_hit_the_requests_they_name() {
             .code,
         500
     );
+}
+
+#[tokio::test]
+async fn logs_and_metrics_of_a_pod() {
+    let bed = bed_with("1").await;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "n", "annotations": {
+            "unship.test/log-lines": "700", "unship.test/log-text": "one\ntwo"}},
+        "spec": {"initContainers": [{"name": "wait", "image": "busybox:1"}],
+            "containers": [{"name": "main", "image": "web:1",
+                "ports": [{"containerPort": 8080}]}]}});
+    bed.sandbox.create(pod).unwrap();
+    let ready = |p: &Value| p["status"]["conditions"][2]["status"] == "True";
+    let place = ("", "Pod", "n", "p");
+    let wait = bed.sandbox.wait_for(place, Duration::from_secs(5), ready);
+    wait.await.unwrap();
+    let at = "/api/v1/namespaces/n/pods/p";
+    let log = bed
+        .observer()
+        .get(&format!("{at}/log?container=main"))
+        .await;
+    let lines: Vec<&str> = log.text.lines().collect();
+    assert!(lines.len() > 700 && lines.contains(&"two"), "{}", log.text);
+    let init = bed
+        .observer()
+        .get(&format!("{at}/log?container=wait"))
+        .await;
+    assert_eq!(init.code, 200, "{}", init.text);
+    let ask = async |client: Client, port: &str, path: &str| {
+        client.get(&format!("{at}%3A{port}/proxy/{path}")).await
+    };
+    let metrics = ask(bed.admin(), "8080", "metrics").await;
+    assert_eq!(metrics.code, 200, "{}", metrics.text);
+    assert!(metrics.text.contains("requests_total"), "{}", metrics.text);
+    assert_eq!(ask(bed.admin(), "1", "metrics").await.code, 503);
+    assert_eq!(ask(bed.admin(), "8080", "nothing").await.code, 404);
+    assert_eq!(ask(bed.observer(), "8080", "metrics").await.code, 403);
 }
