@@ -17,4 +17,5 @@ pub mod plan;
 pub mod report;
 pub mod sandbox;
 pub mod timeline;
+pub mod tracker;
 pub mod verify;
