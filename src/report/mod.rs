@@ -2,22 +2,38 @@
 //! Markdown for a pull request or a job summary. Pure.
 
 mod access;
+mod facts;
+mod gather;
 mod history;
 mod human;
+mod live_ways;
+mod markdown;
 mod plan;
+mod record;
+mod request;
 mod run;
 mod schema;
 mod status;
+mod symptoms;
+mod template;
+#[cfg(test)]
+mod tests;
+mod ways;
 
 pub use access::AccessReport;
+pub use facts::{Facts, PlanFacts, PodFacts, ReleaseFacts, Told};
 pub use history::{HistoryEntryReport, HistoryReport};
 pub use human::{Style, Tint, ago, duration_words, one_line, table};
 pub use plan::{decision_text, plan_markdown, plan_text, refusal_text};
+pub use record::{Form, Forms, Record, RecordKind};
+pub use request::{RequestReport, request_text};
 pub use run::{
     CommitReport, RunReport, RunState, StepReport, run_markdown, run_text, target_seconds,
 };
 pub use schema::{KINDS, schema};
 pub use status::{PodReport, ServingReport, StatusReport, TargetStatus, status_text};
+pub use template::TemplateError;
+pub use ways::{HandedOver, Way};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
-use super::{AccessReport, ErrorReport, HistoryReport, RefusalReport, RunReport, StatusReport};
+use super::{
+    AccessReport, ErrorReport, HistoryReport, RefusalReport, RequestReport, RunReport, StatusReport,
+};
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 7] = [
-    "Plan", "Refusal", "Run", "Status", "History", "Access", "Error",
+pub const KINDS: [&str; 8] = [
+    "Plan", "Refusal", "Run", "Status", "History", "Access", "Request", "Error",
 ];
 
 /// The JSON Schema of a kind.
@@ -20,6 +22,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "Status" => schemars::schema_for!(StatusReport),
         "History" => schemars::schema_for!(HistoryReport),
         "Access" => schemars::schema_for!(AccessReport),
+        "Request" => schemars::schema_for!(RequestReport),
         "Error" => schemars::schema_for!(ErrorReport),
         _ => return None,
     };
