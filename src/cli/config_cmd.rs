@@ -23,7 +23,7 @@ enum Command {
     Check,
     /// Print a JSON Schema: of the configuration, or of a kind of document
     Schema {
-        /// Plan, Refusal, Run, Status, History, Access, Error
+        /// Plan, Refusal, Run, Status, History, Access, Request, Error
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
     },
@@ -42,6 +42,8 @@ pub(super) fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Fa
     match &args.command {
         Command::Check => {
             let config = super::context::config(global)?;
+            super::records::forms(&config)?;
+            super::records::tracker(&config, std::path::Path::new("."))?;
             let text = serde_yaml::to_string(&config).map_err(|e| Failure::error(e.to_string()))?;
             ui.result(&config, &text, None);
         }

@@ -14,7 +14,7 @@ use super::ui::Ui;
 use crate::execute::journal::{Head, Reach, new_run_id};
 use crate::execute::{Fresh, Setup, start};
 use crate::exit::ExitStatus;
-use crate::model::WorkloadKind;
+use crate::model::{WorkloadKind, mask_text};
 use crate::observe::{Scope, Sight, observe};
 use crate::plan::{Decision, Goal, Only, Plan, Request, To, build, parse_to};
 use crate::report::{RunReport, decision_text, run_markdown, run_text};
@@ -152,8 +152,9 @@ fn request(
         only: only(&wish.only)?,
         discard_later: wish.discard_later,
         with,
-        message: wish.message.clone(),
-        reason: wish.reason.clone(),
+        // A pasted address may have credentials; the plan is journaled and committed.
+        message: wish.message.as_deref().map(mask_text),
+        reason: wish.reason.as_deref().map(mask_text),
         approval: wish.approval.clone(),
         goal: goal(wish),
         timeout_seconds: wish
@@ -432,6 +433,7 @@ pub(super) fn setup(
         crash: crash_point(),
         now: Arc::new(Timestamp::now),
         verified,
+        forms: Arc::new(super::records::forms(&context.config)?),
     })
 }
 
@@ -439,7 +441,7 @@ pub(super) fn setup(
 /// record, as `kill -9` would end them: `UNSHIP_CRASH_AT=N`; `UNSHIP_CRASH_LOG` lists
 /// the points. Release builds have no such thing.
 #[cfg(debug_assertions)]
-fn crash_point() -> crate::execute::CrashPoint {
+pub(super) fn crash_point() -> crate::execute::CrashPoint {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let at = std::env::var("UNSHIP_CRASH_AT")
         .ok()
@@ -467,7 +469,7 @@ fn crash_point() -> crate::execute::CrashPoint {
 
 /// Release builds have no crash points.
 #[cfg(not(debug_assertions))]
-fn crash_point() -> crate::execute::CrashPoint {
+pub(super) fn crash_point() -> crate::execute::CrashPoint {
     Arc::new(|_| {})
 }
 

@@ -5,6 +5,7 @@ mod capture;
 pub mod journal;
 mod land;
 mod push;
+pub mod record;
 mod request;
 mod resume;
 mod run;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::model::Identity;
 use crate::observe::{Clients, Scope};
+use crate::report::Forms;
 
 pub use resume::resume;
 pub use run::{Fresh, start};
@@ -95,6 +97,8 @@ pub struct Setup {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Commits that earlier runs verified.
     pub verified: Vec<String>,
+    /// What records say.
+    pub forms: Arc<Forms>,
 }
 
 impl std::fmt::Debug for Setup {
