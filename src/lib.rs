@@ -18,4 +18,5 @@ pub mod report;
 pub mod sandbox;
 pub mod signals;
 pub mod timeline;
+pub mod tracker;
 pub mod verify;

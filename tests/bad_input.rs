@@ -24,6 +24,8 @@ mod journal;
 mod manifests;
 #[path = "bad_input/remotes.rs"]
 mod remotes;
+#[path = "bad_input/tracker.rs"]
+mod tracker;
 
 use std::process::Command;
 use std::sync::OnceLock;

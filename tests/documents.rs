@@ -132,7 +132,11 @@ fn documents_fit_their_schemas() {
         &["access"],
         &["plan"],
         &["plan", "--to", "9.9.9"],
+        &["request", "--record", "file", "--out", "../request.md"],
+        &["request", "--record", "none", "--to", "9.9.9"],
         &["rollback", "--yes"],
+        // There is nothing left to ask for.
+        &["request", "--record", "file"],
     ] {
         document_fits(&json(&world, words));
     }

@@ -259,6 +259,68 @@ fn looking_planning_and_rolling_back() {
     assert_eq!(planted.world.manifest("zai-proxy"), good);
 }
 
+/// A program for beads that behaves as beads_rust does.
+const FAKE_BR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tracker/fake_br.sh");
+
+#[test]
+fn requests_and_beads() {
+    let planted = planted("secret-request");
+    let home = &planted.world.engineer.home;
+    // Below the folder whose files are all looked into.
+    let tracker = home.join("state/tracker");
+    std::fs::create_dir_all(tracker.join(".beads")).unwrap();
+    std::fs::create_dir_all(home.join("config/unship")).unwrap();
+    let config = format!(
+        "tracker: {{program: {FAKE_BR}, directory: {}}}\n",
+        tracker.display()
+    );
+    std::fs::write(home.join("config/unship/config.yaml"), config).unwrap();
+    let reason = format!(
+        "see https://dana:{}@wiki/x, header Authorization: Bearer {}",
+        planted.canaries[4].1, planted.canaries[5].1
+    );
+    let file = home.join("state/request.md").display().to_string();
+    let other = home.join("state/refused.md").display().to_string();
+    for format in FORMATS {
+        planted
+            .run(
+                &["request", "zai-proxy", "--reason", &reason, "--out", &file],
+                format,
+            )
+            .ended(7);
+        planted
+            .run(
+                &["request", "zai-proxy", "--to", "9.9.9", "--out", &other],
+                format,
+            )
+            .ended(7);
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("value: ***"), "{text}");
+    let bead = tracker.join(".beads/beads/fake-1/description");
+    let body = std::fs::read_to_string(bead).unwrap();
+    assert!(body.contains("https://wiki/x"), "{body}");
+    // Where the remote takes nothing, the run's own request is the same text.
+    planted
+        .world
+        .hook("pre-receive", "echo refused by policy >&2; exit 1");
+    planted
+        .run(
+            &["rollback", "zai-proxy", "--yes", "--reason", &reason],
+            &[],
+        )
+        .ended(7);
+    let runs = home.join("state/unship/runs");
+    let run = std::fs::read_dir(runs).unwrap().next().unwrap().unwrap();
+    let own = std::fs::read_to_string(run.path().join("request.md")).unwrap();
+    assert!(
+        own.contains("# URGENT: Request production rollback for zai-proxy"),
+        "{own}"
+    );
+    assert!(own.contains("value: ***"), "{own}");
+    assert!(planted.files_are_silent() > 15);
+}
+
 #[test]
 fn refusals_and_failures() {
     let planted = planted("secret-fail");

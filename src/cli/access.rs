@@ -106,7 +106,7 @@ fn answer(right: &str, allowed: Allowed, reason: impl Into<String>) -> AccessAns
     }
 }
 
-async fn argocd(context: &Context, sight: Option<&Sight>) -> Vec<AccessAnswer> {
+pub(super) async fn argocd(context: &Context, sight: Option<&Sight>) -> Vec<AccessAnswer> {
     let argocd = match &context.clients.argocd {
         Ok(argocd) => argocd,
         Err(gap) => return vec![answer("Argo CD", Allowed::Unknown, gap.message.clone())],
@@ -122,7 +122,7 @@ async fn argocd(context: &Context, sight: Option<&Sight>) -> Vec<AccessAnswer> {
 }
 
 /// Fetch and push authentication, commit identity and signing.
-async fn git(sight: Option<&Sight>) -> Vec<AccessAnswer> {
+pub(super) async fn git(sight: Option<&Sight>) -> Vec<AccessAnswer> {
     let Some(sight) = sight else {
         return vec![answer(
             "git push",

@@ -257,6 +257,7 @@ pub(super) fn setup(
         crash: crash_point(),
         now: Arc::new(Timestamp::now),
         verified,
+        forms: Arc::new(super::records::forms(&context.config)?),
     })
 }
 
@@ -264,7 +265,7 @@ pub(super) fn setup(
 /// record, as `kill -9` would end them: `UNSHIP_CRASH_AT=N`; `UNSHIP_CRASH_LOG` lists
 /// the points. Release builds have no such thing.
 #[cfg(debug_assertions)]
-fn crash_point() -> crate::execute::CrashPoint {
+pub(super) fn crash_point() -> crate::execute::CrashPoint {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let at = std::env::var("UNSHIP_CRASH_AT")
         .ok()
@@ -292,6 +293,6 @@ fn crash_point() -> crate::execute::CrashPoint {
 
 /// Release builds have no crash points.
 #[cfg(not(debug_assertions))]
-fn crash_point() -> crate::execute::CrashPoint {
+pub(super) fn crash_point() -> crate::execute::CrashPoint {
     Arc::new(|_| {})
 }

@@ -24,7 +24,7 @@ enum Command {
     Check,
     /// Print a JSON Schema: of the configuration, or of a kind of document
     Schema {
-        /// Plan, Refusal, Run, Status, History, Access, Bundle, BundleManifest, Error
+        /// Plan, Refusal, Run, Status, History, Access, Request, Bundle, BundleManifest, Drill, Error
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
     },
@@ -46,6 +46,8 @@ pub(super) fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Fa
             for url in [&mut config.metrics.url, &mut config.argocd.read_only_url] {
                 *url = url.as_deref().map(mask_url);
             }
+            super::records::forms(&config)?;
+            super::records::tracker(&config, std::path::Path::new("."))?;
             let text = serde_yaml::to_string(&config).map_err(|e| Failure::error(e.to_string()))?;
             ui.result(&config, &text, None);
         }

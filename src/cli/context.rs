@@ -54,6 +54,14 @@ fn xdg(variable: &str, fallback: &str) -> PathBuf {
     given.unwrap_or_else(|| home().unwrap_or_else(|| PathBuf::from(".")).join(fallback))
 }
 
+/// A configured path; `~/` is the home folder.
+pub(super) fn at_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), home()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
 /// Where journals are kept.
 pub(super) fn state_folder() -> PathBuf {
     xdg("XDG_STATE_HOME", ".local/state").join("unship")
@@ -71,6 +79,13 @@ pub(super) fn config(global: &Global) -> Result<Config, Failure> {
                     Failure::usage(error.to_string())
                         .hint("`unship config schema` prints what is allowed")
                 })?;
+                let folder = std::path::absolute(&path)
+                    .ok()
+                    .and_then(|path| path.parent().map(Path::to_owned));
+                let over = match folder {
+                    Some(folder) => over.located_in(&folder),
+                    None => over,
+                };
                 config = config.overlaid(over);
             }
             Err(error) if must || error.kind() != std::io::ErrorKind::NotFound => {
@@ -170,10 +185,7 @@ impl Context {
 
     /// The configured clones; `~/` is the home folder.
     fn clones(&self) -> Vec<(String, PathBuf)> {
-        let place = |path: &str| match (path.strip_prefix("~/"), home()) {
-            (Some(rest), Some(home)) => home.join(rest),
-            _ => self.absolute(Path::new(path)),
-        };
+        let place = |path: &str| self.absolute(&at_home(path));
         let configured = &self.config.repositories;
         configured
             .iter()

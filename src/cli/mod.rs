@@ -15,6 +15,8 @@ mod failure;
 mod history;
 mod patch_file;
 mod plan;
+mod records;
+mod request;
 mod rollback;
 mod runs;
 mod status;
@@ -77,6 +79,8 @@ enum Command {
     Drill(drill::Args),
     /// Execute a saved plan if its effect is still the same
     Apply(rollback::ApplyArgs),
+    /// Ask a human to roll back: a complete request as a file, and in the tracker
+    Request(request::Args),
     /// List the runs in the journal
     Runs(runs::ListArgs),
     /// Show one run
@@ -185,6 +189,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Adopt(args) => Box::pin(change::plain(global, &args, Intent::Adopt, ui)).await,
         Command::Drill(args) => Box::pin(drill::run(global, &args, ui)).await,
         Command::Apply(args) => Box::pin(rollback::apply(global, &args, ui)).await,
+        Command::Request(args) => Box::pin(request::run(global, &args, ui)).await,
         Command::Runs(args) => runs::list(&args, ui),
         Command::Show(args) => runs::show(&args, ui),
         Command::Continue(args) => Box::pin(runs::go_on(global, &args, ui)).await,

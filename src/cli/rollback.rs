@@ -10,7 +10,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::ui::Ui;
 use crate::exit::ExitStatus;
-use crate::model::WorkloadKind;
+use crate::model::{WorkloadKind, mask_text};
 use crate::plan::{Allow, Decision, Goal, Only, Plan, Request, Route, To, parse_to};
 
 /// Arguments of `unship rollback`.
@@ -96,8 +96,9 @@ pub(super) fn in_manner(request: Request, manner: &Manner) -> Result<Request, Fa
         _ => Route::Auto,
     };
     Ok(Request {
-        message: manner.message.clone(),
-        reason: manner.reason.clone(),
+        // A pasted address may have credentials; the plan is journaled and committed.
+        message: manner.message.as_deref().map(mask_text),
+        reason: manner.reason.as_deref().map(mask_text),
         approval: manner.approval.clone(),
         goal: goal(manner),
         timeout_seconds: manner

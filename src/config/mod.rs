@@ -2,6 +2,7 @@
 //! works without any file.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,11 @@ pub struct Config {
     pub services: BTreeMap<String, Service>,
     /// Where the metrics of pods are, for `unship collect`.
     pub metrics: MetricsConfig,
+    /// Where beads are kept. Only the user's own configuration may say so: it names a
+    /// program to run.
+    pub tracker: TrackerConfig,
+    /// What records say, by kind.
+    pub records: RecordsConfig,
 }
 
 /// Where the metrics of pods are.
@@ -104,6 +110,51 @@ pub struct ArgocdConfig {
     pub read_only_url: Option<String>,
 }
 
+/// The program that keeps beads (`br` of beads_rust, or a replacement of it).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TrackerConfig {
+    /// A name in the PATH, or an absolute path. Default `br`.
+    pub program: Option<String>,
+    /// The folder in which it runs; it looks for `.beads` there and above. Default: the
+    /// working directory.
+    pub directory: Option<String>,
+    /// Limit of every call, waiting for a lock included, e.g. `10s`.
+    pub timeout: Option<String>,
+}
+
+/// What records say, by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RecordsConfig {
+    /// A human is asked to roll back.
+    pub request: RecordConfig,
+    /// A canary failed.
+    pub canary_failure: RecordConfig,
+    /// Production was rolled back after a promotion.
+    pub production_rollback: RecordConfig,
+    /// A canary answers with errors.
+    pub canary_errors: RecordConfig,
+}
+
+/// What stands in place of a record's own parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RecordConfig {
+    /// Template of the title.
+    pub title: Option<String>,
+    /// `bug`, `task`, ...
+    #[serde(rename = "type")]
+    pub issue_type: Option<String>,
+    /// `P0` to `P4`.
+    pub priority: Option<String>,
+    /// Labels.
+    pub labels: Option<Vec<String>>,
+    /// A file with the template of the body (Jinja). A relative path starts at the
+    /// configuration file's folder.
+    pub template: Option<String>,
+}
+
 /// A commit identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -138,7 +189,67 @@ impl Config {
             port: over.metrics.port.or(self.metrics.port),
             path: over.metrics.path.or(self.metrics.path),
         };
+        self.tracker = self.tracker.overlaid(over.tracker);
+        self.records = self.records.overlaid(over.records);
         self
+    }
+
+    /// The same with paths that start at the configuration file's folder made whole.
+    /// `~/` and absolute paths stay.
+    #[must_use]
+    pub fn located_in(mut self, folder: &Path) -> Self {
+        let whole = |text: &mut Option<String>| {
+            let relative = text
+                .as_deref()
+                .filter(|text| !text.starts_with("~/") && !Path::new(text).is_absolute());
+            if let Some(path) = relative.map(|text| folder.join(text)) {
+                *text = Some(path.display().to_string());
+            }
+        };
+        whole(&mut self.tracker.directory);
+        let records = &mut self.records;
+        for record in [
+            &mut records.request,
+            &mut records.canary_failure,
+            &mut records.production_rollback,
+            &mut records.canary_errors,
+        ] {
+            whole(&mut record.template);
+        }
+        self
+    }
+}
+
+impl TrackerConfig {
+    fn overlaid(self, over: Self) -> Self {
+        Self {
+            program: over.program.or(self.program),
+            directory: over.directory.or(self.directory),
+            timeout: over.timeout.or(self.timeout),
+        }
+    }
+}
+
+impl RecordsConfig {
+    fn overlaid(self, over: Self) -> Self {
+        Self {
+            request: self.request.overlaid(over.request),
+            canary_failure: self.canary_failure.overlaid(over.canary_failure),
+            production_rollback: self.production_rollback.overlaid(over.production_rollback),
+            canary_errors: self.canary_errors.overlaid(over.canary_errors),
+        }
+    }
+}
+
+impl RecordConfig {
+    fn overlaid(self, over: Self) -> Self {
+        Self {
+            title: over.title.or(self.title),
+            issue_type: over.issue_type.or(self.issue_type),
+            priority: over.priority.or(self.priority),
+            labels: over.labels.or(self.labels),
+            template: over.template.or(self.template),
+        }
     }
 }
 
@@ -161,5 +272,35 @@ mod tests {
         let error = Config::parse("c", "requestTimeut: 5s\n").unwrap_err();
         assert!(error.to_string().contains("requestTimeut"), "{error}");
         assert!(error.to_string().contains("requestTimeout"), "{error}");
+    }
+
+    #[test]
+    fn records_are_overlaid_part_by_part() {
+        let own = "tracker: {program: bf, directory: beads}\nrecords:\n  request: {title: A, labels: [a]}\n";
+        let own = Config::parse("c", own)
+            .unwrap()
+            .located_in(Path::new("/home/dana"));
+        let over = "records: {request: {title: B, template: b.md}, canary-errors: {priority: P2}}";
+        let over = Config::parse("d", over)
+            .unwrap()
+            .located_in(Path::new("/etc/x"));
+        let both = own.overlaid(over);
+        assert_eq!(both.tracker.program.as_deref(), Some("bf"));
+        assert_eq!(both.tracker.directory.as_deref(), Some("/home/dana/beads"));
+        let request = &both.records.request;
+        assert_eq!(request.title.as_deref(), Some("B"));
+        assert_eq!(request.labels, Some(vec!["a".to_owned()]));
+        assert_eq!(request.template.as_deref(), Some("/etc/x/b.md"));
+        assert_eq!(both.records.canary_errors.priority.as_deref(), Some("P2"));
+        let error = Config::parse("c", "records: {requst: {}}").unwrap_err();
+        assert!(error.message.contains("requst"), "{error}");
+    }
+
+    #[test]
+    fn home_and_absolute_paths_stay() {
+        let config = Config::parse("c", "tracker: {directory: ~/beads}")
+            .unwrap()
+            .located_in(Path::new("/x"));
+        assert_eq!(config.tracker.directory.as_deref(), Some("~/beads"));
     }
 }

@@ -9,6 +9,7 @@ pub mod journal;
 mod judge;
 mod land;
 mod push;
+pub mod record;
 mod request;
 mod resume;
 mod run;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::model::Identity;
 use crate::observe::{Clients, Scope};
+use crate::report::Forms;
 
 pub use resume::resume;
 pub use run::{Fresh, start};
@@ -101,6 +103,8 @@ pub struct Setup {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Commits that earlier runs verified.
     pub verified: Vec<String>,
+    /// What records say.
+    pub forms: Arc<Forms>,
 }
 
 impl std::fmt::Debug for Setup {

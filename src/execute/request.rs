@@ -6,7 +6,12 @@ use super::journal::Record;
 use super::run::{End, Run};
 use crate::git::{GitError, PushOutcome};
 use crate::model::{CommitId, mask_text, plain};
-use crate::report::{CommitReport, RunState};
+use crate::plan::Decision;
+use crate::report::{CommitReport, Facts, HandedOver, RecordKind, RunState, Told};
+use crate::timeline::Timeline;
+
+/// How long the request is worth acting on: a day.
+const EXPIRES_SECONDS: i64 = 24 * 60 * 60;
 
 /// Why the branch did not take the push.
 #[derive(Debug)]
@@ -39,13 +44,14 @@ pub(super) async fn hand_over(
     let (pushed, url) = taken(outcome);
     let url = url.or(refused.url.clone());
     let file = run.journal.directory().join("request.md");
-    let text = request_text(
-        run,
-        commit,
-        &refused,
-        pushed.then_some(side.as_str()),
-        url.as_deref(),
-    );
+    let handed = HandedOver {
+        commit: commit.as_str().to_owned(),
+        branch: pushed.then(|| side.clone()),
+        url: url.clone(),
+        reason: one_text(&refused),
+        run: run.head.run_id.0.clone(),
+    };
+    let text = request_text(run, handed);
     std::fs::write(&file, text).map_err(|source| super::journal::Error::Io {
         path: file.clone(),
         what: "written",
@@ -114,78 +120,36 @@ fn one_text(refused: &Refused) -> String {
     )
 }
 
-/// Everything a human needs, as Markdown.
-fn request_text(
-    run: &Run,
-    commit: &CommitId,
-    refused: &Refused,
-    side: Option<&str>,
-    url: Option<&str>,
-) -> String {
-    let target = run.target();
-    let plan = &run.prepared.plan;
-    let mut out = format!(
-        "# URGENT: Request production rollback for {}\n\n",
-        target.name
-    );
-    out.push_str(&format!(
-        "{} in namespace `{}`. The branch did not take the push: {}\n\n",
-        target.short(),
-        target.namespace,
-        one_text(refused)
-    ));
-    if let Some(wanted) = plan.targets.first() {
-        out.push_str(&format!(
-            "- from: `{}` (commit {})\n- to: `{}` (commit {}; {}: {})\n- file: `{}`\n",
-            wanted.from.image,
-            wanted.from.commit.as_deref().unwrap_or("unknown"),
-            wanted.to.image,
-            wanted.to.commit.as_deref().unwrap_or("unknown"),
-            wanted.to.grade.as_str(),
-            wanted.to.reason,
-            wanted.file
-        ));
-    }
-    if let Some(reason) = &run.head.request.reason {
-        out.push_str(&format!("- reason: {}\n", plain(reason)));
-    }
-    out.push_str("\n## Live facts\n\n");
-    for pod in run.sight.observation.cluster.pods.iter().flatten() {
-        let problem = pod
-            .problem()
-            .map_or_else(String::new, |(_, p)| format!(", {}", p.reason));
-        let ready = if pod.ready { "ready" } else { "not ready" };
-        out.push_str(&format!(
-            "- pod `{}`: {}, {ready}{problem}\n",
-            pod.name, pod.phase
-        ));
-    }
-    out.push_str("\n## What to do\n\n");
-    if let Some(side) = side {
-        let remote = run
-            .sight
-            .observation
-            .git
-            .as_ref()
-            .map_or("origin", |git| git.remote.as_str());
-        let branch = plan.commits.first().map_or("main", |c| c.branch.as_str());
-        out.push_str(&format!("Commit `{commit}` is on branch `{side}`.\n\n"));
-        match url {
-            Some(url) => out.push_str(&format!("Open a pull request: <{url}>\n\n")),
-            None => out.push_str(&format!(
-                "Open a pull request from `{side}` to `{branch}`.\n\n"
-            )),
-        }
-        out.push_str(&format!("Or, with the right to push to `{branch}`:\n\n```sh\ngit fetch {remote} {side}\ngit push {remote} FETCH_HEAD:refs/heads/{branch}\n```\n"));
-    } else {
-        out.push_str("Apply this change to the branch and push it:\n");
-    }
-    for file in plan.commits.iter().flat_map(|c| &c.files) {
-        out.push_str(&format!("\n```diff\n{}```\n", plain(&file.diff)));
-    }
-    out.push_str(&format!(
-        "\nThen `unship continue {}` waits for it and proves the service healthy.\n",
-        run.head.run_id
-    ));
-    out
+/// Everything a human needs, as Markdown, in the words of `unship request`.
+fn request_text(run: &mut Run, handed: HandedOver) -> String {
+    let observation = &run.sight.observation;
+    let timeline = Timeline::of(observation, &run.setup.verified);
+    let decision = Decision::Plan(Box::new(run.prepared.clone()));
+    let told = Told {
+        reason: run.head.request.reason.clone(),
+        expires_seconds: Some(EXPIRES_SECONDS),
+        evidence: Some(
+            run.journal
+                .directory()
+                .join("evidence")
+                .display()
+                .to_string(),
+        ),
+        handed_over: Some(handed),
+        ..Told::default()
+    };
+    let facts = Facts::of(observation, &timeline, Some(&decision), told);
+    let own = run.setup.forms.request.fill(&facts);
+    own.map_or_else(
+        |error| {
+            // The push was refused already: a template of the user's that cannot be
+            // used must not cost the request.
+            run.report.notes.push(format!(
+                "the request uses the built-in template, because {error}"
+            ));
+            let built_in = RecordKind::Request.form().fill(&facts);
+            built_in.map_or_else(|error| error.to_string(), |record| record.markdown(None))
+        },
+        |record| record.markdown(None),
+    )
 }

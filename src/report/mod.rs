@@ -5,13 +5,24 @@ mod access;
 mod bundle;
 mod describe;
 mod drill;
+mod facts;
+mod gather;
 mod history;
 mod human;
+mod live_ways;
+mod markdown;
 mod plan;
+mod record;
+mod request;
 mod role;
 mod run;
 mod schema;
 mod status;
+mod symptoms;
+mod template;
+#[cfg(test)]
+mod tests;
+mod ways;
 
 pub use access::AccessReport;
 pub use bundle::{
@@ -20,15 +31,20 @@ pub use bundle::{
 };
 pub use describe::{describe, events_text};
 pub use drill::{DrillReport, DrillTarget, DrillTest, Outcome, Probe, Probes, drill_target};
+pub use facts::{Facts, PlanFacts, PodFacts, ReleaseFacts, Told};
 pub use history::{HistoryEntryReport, HistoryReport};
 pub use human::{Style, Tint, ago, duration_words, one_line, table};
 pub use plan::{decision_text, ladder_text, plan_markdown, plan_text, refusal_text};
+pub use record::{Form, Forms, Record, RecordKind};
+pub use request::{RequestReport, request_text};
 pub use role::role_text;
 pub use run::{
     CommitReport, RunReport, RunState, StepReport, run_markdown, run_text, target_seconds,
 };
 pub use schema::{KINDS, schema};
 pub use status::{PodReport, ServingReport, StatusReport, TargetStatus, status_text};
+pub use template::TemplateError;
+pub use ways::{HandedOver, Way};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -4,18 +4,19 @@ use serde_json::Value;
 
 use super::{
     AccessReport, BundleManifest, BundleReport, DrillReport, ErrorReport, HistoryReport,
-    RefusalReport, RunReport, StatusReport,
+    RefusalReport, RequestReport, RunReport, StatusReport,
 };
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 11] = [
     "Plan",
     "Refusal",
     "Run",
     "Status",
     "History",
     "Access",
+    "Request",
     "Bundle",
     "BundleManifest",
     "Drill",
@@ -35,6 +36,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "Access" => schemars::schema_for!(AccessReport),
         "Bundle" => schemars::schema_for!(BundleReport),
         "BundleManifest" => schemars::schema_for!(BundleManifest),
+        "Request" => schemars::schema_for!(RequestReport),
         "Error" => schemars::schema_for!(ErrorReport),
         _ => return None,
     };

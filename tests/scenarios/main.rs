@@ -19,6 +19,7 @@ mod looking;
 mod plans;
 mod races;
 mod repository;
+mod requesting;
 mod resuming;
 mod snapshot;
 mod stage;
@@ -62,6 +63,9 @@ scenarios! {
     branches:
         a_protected_branch_gets_a_side_branch
         a_remote_that_takes_nothing_gets_a_request;
+    requesting:
+        a_request_becomes_one_bead
+        a_request_without_a_tracker_is_a_file;
     blocked:
         a_paused_deployment_is_unpaused_by_the_same_commit
         a_denying_sync_window_is_refused;

@@ -1,0 +1,5 @@
+//! Records about small worlds.
+
+mod records;
+mod ways;
+mod world;
