@@ -7,13 +7,14 @@ use super::args::{Acting, Global, Manner, Source, target};
 use super::carry::{Consent, Planned, carry_out, decide, dry_run, scope_for};
 use super::context::Context;
 use super::failure::Failure;
+use super::records::RecordArg;
 use super::rollback::in_manner;
 use super::ui::Ui;
 use crate::config::{RepositoryConfig, Service};
 use crate::exit::ExitStatus;
 use crate::model::{WorkloadKind, WorkloadRef};
 use crate::observe::{Error as ObserveError, Sight, observe};
-use crate::plan::{Intent, Request};
+use crate::plan::{Intent, Request, To};
 use crate::verify::Guard;
 
 /// Arguments of `unship abort`.
@@ -27,6 +28,9 @@ pub(super) struct Args {
     /// The production workload beside it, which must stay untouched
     #[arg(long, value_name = "NAME")]
     production: Option<String>,
+    /// Where the failure is put on record: auto and br create a bead where the tracker works
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "auto")]
+    record: RecordArg,
     #[command(flatten)]
     manner: Manner,
     #[command(flatten)]
@@ -142,6 +146,36 @@ fn of_services(
     }
 }
 
+/// A rollback of a canary could mean two things; which one is asked.
+pub(super) async fn which_is_meant(context: &Context, planned: &Planned) -> Result<(), Failure> {
+    if planned.request.to != To::Previous {
+        return Ok(());
+    }
+    let target = &planned.sight.observation.target;
+    let of_repository = repository_config(&planned.sight).await?;
+    let services = [&context.config.services, &of_repository.services];
+    let mut canaries = services.into_iter().flatten().filter(|(_, service)| {
+        service.canary == target.name
+            && service
+                .namespace
+                .as_deref()
+                .is_none_or(|own| own == target.namespace)
+    });
+    match canaries.next() {
+        None => Ok(()),
+        Some((name, service)) => Err(Failure::refused(format!(
+            "{} is the canary of service {name} (production: {}): taking it out and rolling it back are two things",
+            target.short(),
+            service.production
+        ))
+        .hint(format!(
+            "`unship abort {} -n {}` takes it out",
+            target.name, target.namespace
+        ))
+        .hint("`unship rollback` with --to X rolls it back to an earlier canary")),
+    }
+}
+
 /// The repository's own unship.yaml at the planned tip. It is untrusted: what it may
 /// say is a narrower kind than the user's configuration.
 pub(super) async fn repository_config(sight: &Sight) -> Result<RepositoryConfig, Failure> {
@@ -174,6 +208,7 @@ async fn plan(
     let mut request = Request {
         intent: Intent::Abort {
             production: roles.production.clone(),
+            record: args.record.word().to_owned(),
         },
         ..Request::new(reference)
     };

@@ -258,6 +258,10 @@ pub(super) fn setup(
         now: Arc::new(Timestamp::now),
         verified,
         forms: Arc::new(super::records::forms(&context.config)?),
+        tracker: Arc::new(super::records::tracker(
+            &context.config,
+            context.directory(),
+        )?),
     })
 }
 

@@ -30,6 +30,16 @@ pub(super) enum RecordArg {
 }
 
 impl RecordArg {
+    /// The word on the command line.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Br => "br",
+            Self::File => "file",
+            Self::None => "none",
+        }
+    }
+
     /// The choice for a command that writes a record of its own accord.
     pub(super) const fn choice(self) -> RecordChoice {
         match self {

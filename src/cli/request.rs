@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::args::{Global, Source, duration, target};
+use super::args::{Global, Source, Wish, duration, target};
 use super::carry::{crash_point, scope_for};
 use super::context::Context;
 use super::failure::Failure;
@@ -45,6 +45,25 @@ pub(super) struct Args {
     expires: Duration,
     #[command(flatten)]
     source: Source,
+}
+
+/// The request that `rollback --route request` is.
+pub(super) async fn of_rollback(
+    global: &Global,
+    (word, wish): (&str, &Wish),
+    source: &Source,
+    ui: Ui,
+) -> Result<ExitStatus, Failure> {
+    let args = Args {
+        target: word.to_owned(),
+        reason: wish.manner.reason.clone(),
+        to: wish.to.clone(),
+        record: RecordArg::Auto,
+        out: None,
+        expires: Duration::from_secs(24 * 3600),
+        source: source.clone(),
+    };
+    Box::pin(run(global, &args, ui)).await
 }
 
 /// Runs it.

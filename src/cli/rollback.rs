@@ -181,7 +181,11 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let context = Context::new(global).await?;
     let mut last = ExitStatus::Success;
     for (word, wish) in requests(&args.targets, &args.wish)? {
+        if wish.manner.route == "request" && args.acting.dry_run.is_none() {
+            return super::request::of_rollback(global, (&word, &wish), &args.source, ui).await;
+        }
         let planned = plan_one(&context, &word, &wish, &args.source, args.acting.yes).await?;
+        super::abort::which_is_meant(&context, &planned).await?;
         last = if args.acting.dry_run.is_some() {
             dry_run(&planned, ui)
         } else {

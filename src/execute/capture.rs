@@ -4,9 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::bundle::{Options, bundle};
+use tokio::sync::oneshot;
+
+use super::bundle::{Bundle, Options, bundle, first};
 use crate::model::Observation;
 use crate::observe::Clients;
+use crate::timeline::Timeline;
 
 /// The whole capture ends after this, ready or not: it must not delay the push.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -28,11 +31,34 @@ pub(super) async fn capture(
 ) -> Captured {
     let options = Options::quick(LIMIT);
     let saved = Box::pin(bundle(clients, observation, None, &folder, &options)).await;
-    let missing = saved.manifest.missing.into_iter();
-    Captured {
-        files: saved.manifest.files.len(),
-        missing: missing
-            .map(|gap| format!("{}: {}", gap.what, gap.reason))
-            .collect(),
+    Captured::of(&saved)
+}
+
+/// Saves everything: what a scale-down takes away first, within [`LIMIT`], which is
+/// told; the rest beside whatever comes then.
+pub(super) async fn capture_all(
+    clients: &Clients,
+    observation: &Observation,
+    (folder, timeline): (PathBuf, Timeline),
+    saved_first: oneshot::Sender<()>,
+) -> Captured {
+    let options = Options {
+        limit: Some(LIMIT),
+        ..Options::full()
+    };
+    let begun = Box::pin(first(clients, observation, &folder, &options)).await;
+    let _ = saved_first.send(());
+    Captured::of(&Box::pin(begun.rest(Some(&timeline))).await)
+}
+
+impl Captured {
+    fn of(saved: &Bundle) -> Self {
+        let missing = saved.manifest.missing.iter();
+        Self {
+            files: saved.manifest.files.len(),
+            missing: missing
+                .map(|gap| format!("{}: {}", gap.what, gap.reason))
+                .collect(),
+        }
     }
 }

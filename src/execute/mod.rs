@@ -7,6 +7,7 @@ mod capture;
 mod direct;
 pub mod journal;
 mod judge;
+mod keeping;
 mod land;
 mod push;
 pub mod record;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use crate::model::Identity;
 use crate::observe::{Clients, Scope};
 use crate::report::Forms;
+use crate::tracker::Tracker;
 
 pub use resume::resume;
 pub use run::{Fresh, start};
@@ -105,6 +107,8 @@ pub struct Setup {
     pub verified: Vec<String>,
     /// What records say.
     pub forms: Arc<Forms>,
+    /// Where beads are kept.
+    pub tracker: Arc<Tracker>,
 }
 
 impl std::fmt::Debug for Setup {

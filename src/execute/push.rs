@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::capture::capture;
+use super::capture::{capture, capture_all};
 use super::journal::Record;
 use super::land::stopped;
 use super::run::{End, Run};
@@ -59,11 +59,12 @@ pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
         let Some(commit) = commit(run).await? else {
             return Ok(Outcome::End(End::stopped("commit")));
         };
-        if let Some((capture, began)) = evidence.take()
-            && !end_capture(run, capture, began).await?
+        if let Some(capture) = evidence.take()
+            && !end_capture(run, capture).await?
         {
             return Ok(Outcome::End(End::stopped("capture")));
         }
+        run.keep_record().await?;
         match attempt(run, &commit).await? {
             Attempt::Done(commit) => return Ok(Outcome::Pushed(Some(commit))),
             Attempt::End(end) => return Ok(Outcome::End(end)),
@@ -113,30 +114,63 @@ fn step_deadline(run: &Run, action: Action) -> Duration {
     )
 }
 
-pub(super) type Capture = tokio::task::JoinHandle<super::capture::Captured>;
+/// A capture at work. What a scale-down takes away is told when it is saved.
+pub(super) struct Capture {
+    began: Instant,
+    task: tokio::task::JoinHandle<super::capture::Captured>,
+    first: Option<tokio::sync::oneshot::Receiver<()>>,
+}
 
-pub(super) fn start_capture(run: &mut Run) -> Result<(Capture, Instant), Error> {
+/// Starts saving evidence: everything where pods are taken away on purpose, else what
+/// can be had in a few seconds.
+pub(super) fn start_capture(run: &mut Run) -> Result<Capture, Error> {
     run.begin("capture", "logs, events and objects are saved", 5)?;
     let folder = run.journal.directory().join("evidence");
     let (clients, observation) = (run.setup.clients.clone(), run.sight.observation.clone());
     let began = Instant::now();
-    let task = tokio::spawn(async move { capture(&clients, &observation, folder).await });
-    Ok((task, began))
+    let (task, first) = if run.head.request.intent.takes_pods_away() {
+        let timeline = Timeline::of(&observation, &run.setup.verified);
+        let (sender, first) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            capture_all(&clients, &observation, (folder, timeline), sender).await
+        });
+        (task, Some(first))
+    } else {
+        let task = tokio::spawn(async move { capture(&clients, &observation, folder).await });
+        (task, None)
+    };
+    Ok(Capture { began, task, first })
 }
 
 /// False when a person stopped it: going on captures again.
-pub(super) async fn end_capture(
-    run: &mut Run,
-    capture: Capture,
-    began: Instant,
-) -> Result<bool, Error> {
+pub(super) async fn end_capture(run: &mut Run, capture: Capture) -> Result<bool, Error> {
+    let Capture { began, task, first } = capture;
+    if let Some(first) = first {
+        tokio::select! {
+            biased;
+            () = stopped(run.stop()) => {
+                run.close("capture", began, "stopped", "")?;
+                return Ok(false);
+            }
+            _ = first => {}
+        }
+        (run.setup.crash)("captured");
+        run.rest_of_evidence = Some(task);
+        run.close(
+            "capture",
+            began,
+            "done",
+            "logs, events and objects; the rest goes on",
+        )?;
+        return Ok(true);
+    }
     let captured = tokio::select! {
         biased;
         () = stopped(run.stop()) => {
             run.close("capture", began, "stopped", "")?;
             return Ok(false);
         }
-        captured = capture => captured.unwrap_or_default(),
+        captured = task => captured.unwrap_or_default(),
     };
     (run.setup.crash)("captured");
     for missing in &captured.missing {

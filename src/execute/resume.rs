@@ -56,6 +56,7 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
         landing: None,
         began: Instant::now(),
         done,
+        rest_of_evidence: None,
     };
     let end = match end {
         Some(end) => end,
@@ -64,6 +65,7 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
             run.carry_out_or_stop(aim).await?
         }
     };
+    run.end_evidence().await;
     run.finish(end)
 }
 

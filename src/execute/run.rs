@@ -46,6 +46,8 @@ pub(super) struct Run {
     pub(super) began: Instant,
     /// Steps that an earlier process finished: they are not judged or done again.
     pub(super) done: BTreeSet<String>,
+    /// Evidence that is still being saved.
+    pub(super) rest_of_evidence: Option<tokio::task::JoinHandle<super::capture::Captured>>,
 }
 
 /// How a run ends.
@@ -101,9 +103,11 @@ pub async fn start(setup: Setup, fresh: Fresh) -> Result<RunReport, Error> {
         landing: None,
         began: Instant::now(),
         done: BTreeSet::new(),
+        rest_of_evidence: None,
     };
     let aim = run.aim_of_plan();
     let end = run.carry_out_or_stop(aim).await?;
+    run.end_evidence().await;
     run.finish(end)
 }
 

@@ -158,11 +158,15 @@ impl Run {
     async fn act(&mut self, step: &Step, aim: &mut Aim) -> Result<Option<End>, Error> {
         match step.action {
             Action::Capture => {
-                let (capture, began) = push::start_capture(self)?;
-                let whole = push::end_capture(self, capture, began).await?;
+                let capture = push::start_capture(self)?;
+                let whole = push::end_capture(self, capture).await?;
                 return Ok((!whole).then(|| End::stopped("capture")));
             }
             Action::Settle => return settle::settle(self, step, aim).await,
+            Action::Record => {
+                self.keep_record().await?;
+                return Ok(None);
+            }
             _ => {}
         }
         self.begin(&step.id, &step.ensures, step.deadline_seconds)?;
@@ -185,6 +189,7 @@ impl Run {
             | Action::Land
             | Action::Rollout
             | Action::Settle
+            | Action::Record
             | Action::Verify => Acted::Done(String::new()),
         };
         match acted {
@@ -210,6 +215,6 @@ impl Run {
 const fn is_gits(action: Action) -> bool {
     matches!(
         action,
-        Action::Capture | Action::Edit | Action::Commit | Action::Push
+        Action::Capture | Action::Record | Action::Edit | Action::Commit | Action::Push
     )
 }

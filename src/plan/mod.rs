@@ -205,6 +205,8 @@ pub enum Action {
     ScaleUp,
     /// Make Git agree with what runs.
     Settle,
+    /// Put a failure on record.
+    Record,
 }
 
 impl Action {
@@ -229,6 +231,7 @@ impl Action {
             Self::ScaleDown => "scaleDown",
             Self::ScaleUp => "scaleUp",
             Self::Settle => "settle",
+            Self::Record => "record",
         }
     }
 }

@@ -69,6 +69,8 @@ pub enum Intent {
     Abort {
         /// The production workload beside it, which must stay untouched.
         production: Option<String>,
+        /// Where its failure is put on record: `auto`, `br`, `file` or `none`.
+        record: String,
     },
 }
 
@@ -88,6 +90,15 @@ impl Intent {
             Self::Adopt => "adopt",
             Self::Abort { .. } => "abort",
         }
+    }
+
+    /// Whether it takes pods away and puts no others in their place.
+    #[must_use]
+    pub const fn takes_pods_away(&self) -> bool {
+        matches!(
+            self,
+            Self::Abort { .. } | Self::Bounce | Self::Scale { replicas: 0 }
+        )
     }
 
     /// The number of replicas that it sets, if it sets one.

@@ -1,6 +1,6 @@
 //! The steps of a plan, by route, each with its deadline.
 
-use super::{Action, Goal, Request, Step};
+use super::{Action, Goal, Intent, Request, Step};
 use crate::model::{Observation, Workload};
 
 /// The worst time until Argo CD sees a pushed commit by itself: 120 s between
@@ -90,6 +90,21 @@ impl Steps<'_> {
         self.request.timeout_seconds.unwrap_or(own)
     }
 
+    /// A canary's failure is put on record, unless that is not wanted.
+    fn record(&mut self) {
+        if let Intent::Abort { record, .. } = &self.request.intent
+            && record != "none"
+        {
+            let ensures = "the failure is on record";
+            self.add(
+                Action::Record,
+                "logs, events and objects are saved",
+                ensures,
+                15,
+            );
+        }
+    }
+
     fn rollout(&mut self) {
         let progress = self.workload.map_or(600, |w| w.progress_deadline_seconds);
         let limit = self.limit(progress + ROLLOUT_GRACE_SECONDS);
@@ -107,6 +122,7 @@ impl Steps<'_> {
             if goal >= Goal::Pushed {
                 let ensures = "logs, events and objects are saved";
                 self.add(Action::Capture, "", ensures, 5);
+                self.record();
             }
             self.add(
                 Action::Commit,
@@ -196,6 +212,7 @@ impl Steps<'_> {
     fn on_the_cluster(&mut self, course: Course) {
         let ensures = "logs, events and objects are saved";
         self.add(Action::Capture, "", ensures, 5);
+        self.record();
         if course.suspend {
             let ensures = "automated sync is suspended";
             self.add(Action::Suspend, "", ensures, 15);
