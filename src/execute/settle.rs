@@ -38,7 +38,10 @@ pub(super) async fn settle(
     run.begin(&step.id, &step.ensures, step.deadline_seconds)?;
     let began = Instant::now();
     let end = match git_part(run).await? {
-        Ok(None) => None,
+        Ok(None) => {
+            aim_as_git_says(run, aim);
+            None
+        }
         Ok(Some(prepared)) => {
             aim.desired = prepared.desired.clone();
             run.prepared.plan.commits.clone_from(&prepared.plan.commits);
@@ -66,6 +69,21 @@ pub(super) async fn settle(
     run.close(&step.id, began, "stopped", &end.reason)?;
     // Whatever Git's reason is, the debt stays: the run can go on.
     Ok(Some(End::new(RunState::Stopped, 4, reason)))
+}
+
+/// Git has the content: landing is judged by the manifest's own template, which names
+/// less than the one that the cluster recorded.
+pub(super) fn aim_as_git_says(run: &Run, aim: &mut Aim) {
+    let Some(git) = &run.sight.observation.git else {
+        return;
+    };
+    let Some(fields) = crate::observe::fields_of(&git.text, run.target()) else {
+        return;
+    };
+    if fields.template.covers(&aim.desired.template).is_some() {
+        aim.desired.before = fields.template.clone();
+        aim.desired.template = fields.template;
+    }
 }
 
 /// Git's part, planned on a fresh look where it was not planned before or the process

@@ -52,6 +52,9 @@ impl Run {
             }
             if self.done.contains(&step.id) {
                 self.already_done(&step.id);
+                if step.action == Action::Settle {
+                    settle::aim_as_git_says(self, &mut aim);
+                }
                 continue;
             }
             if *self.stop().borrow() {

@@ -14,7 +14,7 @@ const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tracker/fake_br.sh"
 
 /// The remote gives everything and takes nothing.
 fn read_only(stage: &Stage) {
-    git(&stage.bare, &["config", "http.receivepack", "false"]);
+    git(stage.bare(), &["config", "http.receivepack", "false"]);
 }
 
 /// The user's own configuration names the tracker.
@@ -166,9 +166,9 @@ pub(crate) fn a_request_without_a_tracker_is_a_file(world: &'static World) {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    git(&stage.bare, &["config", "http.receivepack", "true"]);
-    let done = clean("sh", &user.clone.folder)
-        .current_dir(&user.clone.folder)
+    git(stage.bare(), &["config", "http.receivepack", "true"]);
+    let done = clean("sh", &user.clone().folder)
+        .current_dir(&user.clone().folder)
         .args(["-e", "-c", &script.join("\n")])
         .output()
         .expect("a shell");

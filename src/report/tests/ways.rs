@@ -116,7 +116,9 @@ fn a_diff_that_hides_nothing_can_be_pasted() {
                 "          tty: false\n          stdin: false\n          stdinOnce: false\n{extra}"
             ),
         );
-        let (template, _) = crate::observe::template_of(&text, &reference()).unwrap();
+        let template = crate::observe::fields_of(&text, &reference())
+            .unwrap()
+            .template;
         state.template = template;
         state.text = Arc::from(text);
     }

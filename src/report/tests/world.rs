@@ -37,7 +37,9 @@ pub(super) fn manifest(tag: &str, extra: &str) -> String {
 
 pub(super) fn state(number: usize, tag: &str, extra: &str, hours_ago: i64) -> TemplateState {
     let text = manifest(tag, extra);
-    let (template, _) = crate::observe::template_of(&text, &reference()).unwrap();
+    let template = crate::observe::fields_of(&text, &reference())
+        .unwrap()
+        .template;
     TemplateState {
         commit: Commit {
             id: CommitId::parse(&format!("{number:040x}")).unwrap(),
@@ -146,6 +148,7 @@ pub(super) fn world(extra: &str) -> Observation {
             ready: 0,
             available: 0,
             template: state.template.clone(),
+            reused: false,
             pod_template_hash: None,
         })
         .collect();
