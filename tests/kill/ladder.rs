@@ -64,6 +64,15 @@ fn assert_given_back(world: &World, what: &str) {
     assert!(!mark, "{what}: a mark is left");
 }
 
+/// The points that are killed at: with `UNSHIP_KILL_ALL` in the environment all of them, else
+/// every third, each test from another one on.
+fn chosen(last: usize, offset: usize) -> Vec<usize> {
+    if std::env::var_os("UNSHIP_KILL_ALL").is_some() {
+        return (1..=last).collect();
+    }
+    (1 + offset..=last).step_by(3).collect()
+}
+
 fn lose_git(world: &World) {
     std::fs::rename(world.bare(), world.bare().with_extension("lost")).unwrap();
 }
@@ -90,7 +99,7 @@ fn killed_at_each_point_an_emergency_without_git_pays_its_debt() {
     let paid = goes_on(&model);
     assert_rolled_back(&model, &paid, "undisturbed");
     assert_given_back(&model, "undisturbed");
-    for_each((1..=names.len()).collect(), |at| {
+    for_each(chosen(names.len(), 0), |at| {
         let what = format!("killed at {at} ({})", names[at - 1]);
         let world = world("debt");
         lose_git(&world);
@@ -119,7 +128,7 @@ fn killed_at_each_point_a_suspension_is_given_back() {
     assert_given_back(&model, "undisturbed");
     assert!(names.iter().any(|name| name == "gave back"), "{names:?}");
     // The last point is the record of the end: there is nothing to go on with.
-    for_each((1..names.len()).collect(), |at| {
+    for_each(chosen(names.len() - 1, 1), |at| {
         let what = format!("killed at {at} ({})", names[at - 1]);
         let world = world("suspend");
         killed(&world, &words(&arguments(&world)), at);
@@ -174,7 +183,7 @@ fn killed_at_each_point_a_bounce_comes_back_and_is_not_repeated() {
     let (names, outcome) = points(&model, &arguments(&model));
     assert_eq!(outcome.code, Some(0), "{}", outcome.shown());
     assert_eq!(replicas(&model), (before, generation + 2), "down and up");
-    for_each((1..names.len()).collect(), |at| {
+    for_each(chosen(names.len() - 1, 0), |at| {
         let what = format!("killed at {at} ({})", names[at - 1]);
         let world = bounced_world();
         let (before, generation) = replicas(&world);
@@ -210,7 +219,7 @@ fn killed_at_each_point_an_abort_takes_the_canary_out_once() {
     let model = world("abort");
     let (names, outcome) = points(&model, &arguments(&model));
     assert_out(&model, &outcome, "undisturbed");
-    for_each((1..names.len()).collect(), |at| {
+    for_each(chosen(names.len() - 1, 2), |at| {
         let what = format!("killed at {at} ({})", names[at - 1]);
         let world = world("abort");
         killed(&world, &arguments(&world), at);
