@@ -88,8 +88,9 @@ fn admin(method: Method, path: &str, media: &str, body: &Value) {
         let path = bed().sandbox.variable("UNSHIP_WORLD_ADMIN_KUBECONFIG");
         bed().runtime.block_on(async {
             let file = kube::config::Kubeconfig::read_from(Path::new(path)).unwrap();
-            let config = kube::Config::from_custom_kubeconfig(file, &Default::default());
-            kube::Client::try_from(config.await.unwrap()).unwrap()
+            let options = kube::config::KubeConfigOptions::default();
+            let config = kube::Config::from_custom_kubeconfig(file, &options).await;
+            kube::Client::try_from(config.unwrap()).unwrap()
         })
     });
     let request = Request::builder()
@@ -344,7 +345,10 @@ fn every_row_is_on_the_page_once() {
     assert_eq!(count, BTreeMap::new(), "rows that nothing asks for");
     let in_rows: usize = rows().iter().map(|row| row.commands().len()).sum();
     let on_page = PAGE.matches("`unship ").count();
-    assert_eq!(in_rows, on_page, "a command line stands outside of the table");
+    assert_eq!(
+        in_rows, on_page,
+        "a command line stands outside of the table"
+    );
 }
 
 #[test]
