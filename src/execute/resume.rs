@@ -62,7 +62,7 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
         Some(end) => end,
         None => {
             let aim = aim.unwrap_or_else(|| run.aim_of_plan());
-            run.carry_out_or_stop(aim).await?
+            Box::pin(run.carry_out_or_stop(aim)).await?
         }
     };
     run.end_evidence().await;

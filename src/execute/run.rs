@@ -106,7 +106,7 @@ pub async fn start(setup: Setup, fresh: Fresh) -> Result<RunReport, Error> {
         rest_of_evidence: None,
     };
     let aim = run.aim_of_plan();
-    let end = run.carry_out_or_stop(aim).await?;
+    let end = Box::pin(run.carry_out_or_stop(aim)).await?;
     run.end_evidence().await;
     run.finish(end)
 }

@@ -29,7 +29,7 @@ impl Run {
     /// As [`Run::carry_out`]; an error after the journal began stops the run, so that
     /// it can go on. Only a journal that refuses ends it at once.
     pub(super) async fn carry_out_or_stop(&mut self, aim: Aim) -> Result<End, Error> {
-        match self.carry_out(aim).await {
+        match Box::pin(self.carry_out(aim)).await {
             Err(error @ (Error::Git(_) | Error::Observe(_))) => {
                 Ok(End::new(RunState::Stopped, 4, error.to_string()))
             }

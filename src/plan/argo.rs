@@ -8,9 +8,9 @@ use super::git_route::{content_blockers, describe, source, warnings};
 use super::ladder::{Standing, ladder};
 use super::live::live_document;
 use super::steps::Course;
-use super::target::choose;
+use super::target::{Choice, choose};
 use super::{Blocker, Goal, Refusal, Request, Route};
-use crate::model::{Desired, Observation};
+use crate::model::{Desired, Observation, Workload};
 use crate::timeline::Timeline;
 
 /// Plans the rollback.
@@ -19,27 +19,7 @@ pub(super) fn prepare(
     timeline: &Timeline,
     request: &Request,
 ) -> Result<Prepared, Refusal> {
-    let mut refusal = Refusal::default();
-    for step in ladder(observation, request, false) {
-        if step.route == Route::Argo && step.standing != Standing::Possible {
-            refusal.blockers.extend(step.blockers);
-        }
-    }
-    if request.goal < Goal::Landed {
-        refusal.blockers.push(Blocker::new(
-            "not-argo",
-            "--no-commit, --no-push and --wait=false are about Git",
-            "leave them out, or use --route git",
-        ));
-    }
-    let Some(workload) = observation
-        .cluster
-        .workload
-        .as_ref()
-        .filter(|_| refusal.is_empty())
-    else {
-        return Err(refusal);
-    };
+    let workload = open(observation, request)?;
     let choice = choose(timeline, observation, request)?;
     let Some(id) = choice.entry.history_id else {
         return Err(Refusal::one(Blocker::new(
@@ -52,25 +32,18 @@ pub(super) fn prepare(
         )));
     };
     let before = live_document(workload).map_err(Refusal::one)?;
-    let git = source(observation)?;
-    let state = choice.entry.state.and_then(|index| git.states.get(index));
-    let Some(state) = state else {
-        return Err(Refusal::one(Blocker::new(
-            "not-in-history",
-            "Git does not know what that entry deployed",
-            "use another route",
-        )));
-    };
-    let after =
-        Document::of(&state.text, &state.path, &observation.target).map_err(Refusal::one)?;
+    let after = deployed(observation, &choice)?;
     let (Some(old), Some(new)) = (before.template(), after.template()) else {
         return Err(Refusal::one(Blocker::new(
             "no-template",
-            format!("{} has no spec.template", state.path),
-            "name the right file with --file",
+            "there is no spec.template to go from or to",
+            "use another route",
         )));
     };
-    refusal.blockers = content_blockers(observation, (&old, &new), Some(&choice));
+    let refusal = Refusal {
+        blockers: content_blockers(observation, (&old, &new), Some(&choice)),
+        unknown: Vec::new(),
+    };
     if !refusal.is_empty() {
         return Err(refusal);
     }
@@ -111,4 +84,37 @@ pub(super) fn prepare(
         patch: None,
         git: None,
     })
+}
+
+/// What the chosen entry deployed, as Git has it.
+fn deployed(observation: &Observation, choice: &Choice<'_>) -> Result<Document, Refusal> {
+    let git = source(observation)?;
+    let state = choice.entry.state.and_then(|index| git.states.get(index));
+    let Some(state) = state else {
+        return Err(Refusal::one(Blocker::new(
+            "not-in-history",
+            "Git does not know what that entry deployed",
+            "use another route",
+        )));
+    };
+    Document::of(&state.text, &state.path, &observation.target).map_err(Refusal::one)
+}
+
+/// The live object, where Argo CD's own rollback is open.
+fn open<'o>(observation: &'o Observation, request: &Request) -> Result<&'o Workload, Refusal> {
+    let mut refusal = Refusal::default();
+    for step in ladder(observation, request, false) {
+        if step.route == Route::Argo && step.standing != Standing::Possible {
+            refusal.blockers.extend(step.blockers);
+        }
+    }
+    if request.goal < Goal::Landed {
+        refusal.blockers.push(Blocker::new(
+            "not-argo",
+            "--no-commit, --no-push and --wait=false are about Git",
+            "leave them out, or use --route git",
+        ));
+    }
+    let workload = observation.cluster.workload.as_ref();
+    workload.filter(|_| refusal.is_empty()).ok_or(refusal)
 }

@@ -115,34 +115,9 @@ fn application_blockers(
             format!("find out who deletes Application {name} and why"),
         ));
     }
-    let may_sync = observation.rights.allowed(Right::ArgocdSync) == Allowed::Allowed;
-    if !app.auto_sync.enabled && may_sync && request.goal >= Goal::Landed {
-        found.sync = true;
-        found.warnings.push(format!(
-            "auto-sync of Application {name} is off: a sync of this object alone is asked for after the push"
-        ));
-    } else if !app.auto_sync.enabled {
-        found.blockers.push(Blocker::new(
-            "auto-sync-off",
-            format!("auto-sync of Application {name} is off: a push is not applied by itself"),
-            format!("push with --wait=false, then an identity with the `sync` right runs `argocd app sync {name}`"),
-        ));
-    }
+    syncs(app, observation, request, found);
     if let Some(blocker) = pinned(app, observation.argocd.source) {
         found.blockers.push(blocker);
-    }
-    let running = running_operation(app, observation.at);
-    if running.is_some() && request.allow.terminate_operation && may_sync {
-        found.terminate = true;
-        found.warnings.push(format!(
-            "the running sync of Application {name} is terminated after the push"
-        ));
-    } else if let Some(blocker) = running {
-        found.blockers.push(blocker);
-    } else if app.operation_in_progress() {
-        found.warnings.push(format!(
-            "a sync of Application {name} is running; the new commit waits for it"
-        ));
     }
     if !changes_git && let Some(blocker) = failed_sync(app) {
         found.blockers.push(blocker);
@@ -168,6 +143,38 @@ fn application_blockers(
                 "clear that error first; nothing is synced while it stands",
             ));
         }
+    }
+}
+
+/// Auto-sync that is off and an operation that is in the way: blockers, unless this
+/// identity may sync, and terminate, by itself.
+fn syncs(app: &Application, observation: &Observation, request: &Request, found: &mut Landing) {
+    let name = &app.name;
+    let may_sync = observation.rights.allowed(Right::ArgocdSync) == Allowed::Allowed;
+    if !app.auto_sync.enabled && may_sync && request.goal >= Goal::Landed {
+        found.sync = true;
+        found.warnings.push(format!(
+            "auto-sync of Application {name} is off: a sync of this object alone is asked for after the push"
+        ));
+    } else if !app.auto_sync.enabled {
+        found.blockers.push(Blocker::new(
+            "auto-sync-off",
+            format!("auto-sync of Application {name} is off: a push is not applied by itself"),
+            format!("push with --wait=false, then an identity with the `sync` right runs `argocd app sync {name}`"),
+        ));
+    }
+    let running = running_operation(app, observation.at);
+    if running.is_some() && request.allow.terminate_operation && may_sync {
+        found.terminate = true;
+        found.warnings.push(format!(
+            "the running sync of Application {name} is terminated after the push"
+        ));
+    } else if let Some(blocker) = running {
+        found.blockers.push(blocker);
+    } else if app.operation_in_progress() {
+        found.warnings.push(format!(
+            "a sync of Application {name} is running; the new commit waits for it"
+        ));
     }
 }
 

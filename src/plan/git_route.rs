@@ -26,21 +26,8 @@ pub(super) fn prepare(
     request: &Request,
 ) -> Result<Prepared, Refusal> {
     let git = source(observation)?;
+    let document = editable(observation, git, request)?;
     let mut refusal = Refusal::default();
-    refusal.blockers.extend(provenance::blockers(observation));
-    refusal
-        .blockers
-        .extend(field_not_in_git(observation, &request.intent));
-    let document = match Document::of(&git.text, &git.file, &observation.target) {
-        Ok(document) => document,
-        Err(blocker) => {
-            refusal.blockers.push(blocker);
-            return Err(refusal);
-        }
-    };
-    if !refusal.is_empty() {
-        return Err(refusal);
-    }
     let choice = match request.intent {
         Intent::Rollback => Some(choose(timeline, observation, request)?),
         _ => None,
@@ -66,25 +53,16 @@ pub(super) fn prepare(
     }
     let mut warnings = warnings(observation, choice.as_ref(), timeline);
     warnings.extend(intent_warnings(observation, &document, request));
-    let landing = blockers::landing(observation, request, changes_git);
-    if request.goal >= Goal::Landed {
-        refusal.blockers.extend(landing.blockers);
-    } else {
-        warnings.extend(
-            landing
-                .blockers
-                .into_iter()
-                .map(|b| format!("{}; {}", b.message, b.hint)),
-        );
-    }
-    warnings.extend(landing.warnings);
+    let landing = landing_of(
+        observation,
+        request,
+        changes_git,
+        (&mut refusal, &mut warnings),
+    );
     if !refusal.is_empty() {
         return Err(refusal);
     }
-    let mut desired = Desired::between(Some(&before), &fields);
-    if !changes_git {
-        keep_what_git_says(&mut desired, request, &fields);
-    }
+    let desired = aim(request, &before, &fields);
     let mut course = Course {
         changes_git,
         terminate: landing.terminate,
@@ -118,9 +96,56 @@ pub(super) fn prepare(
     })
 }
 
-/// Where Git needs no commit the aim is still what was asked for, not only what a
-/// commit would change.
-fn keep_what_git_says(desired: &mut Desired, request: &Request, fields: &DocumentFields) {
+/// The target's document, where the file is what decides over the field.
+fn editable(
+    observation: &Observation,
+    git: &GitView,
+    request: &Request,
+) -> Result<Document, Refusal> {
+    let mut refusal = Refusal::default();
+    refusal.blockers.extend(provenance::blockers(observation));
+    refusal
+        .blockers
+        .extend(field_not_in_git(observation, &request.intent));
+    let document = match Document::of(&git.text, &git.file, &observation.target) {
+        Ok(document) => document,
+        Err(blocker) => {
+            refusal.blockers.push(blocker);
+            return Err(refusal);
+        }
+    };
+    if !refusal.is_empty() {
+        return Err(refusal);
+    }
+    Ok(document)
+}
+
+/// What keeps the commit from landing: it blocks where landing is part of the goal,
+/// else it is a warning.
+fn landing_of(
+    observation: &Observation,
+    request: &Request,
+    changes_git: bool,
+    (refusal, warnings): (&mut Refusal, &mut Vec<String>),
+) -> blockers::Landing {
+    let mut landing = blockers::landing(observation, request, changes_git);
+    let blocking = std::mem::take(&mut landing.blockers);
+    if request.goal >= Goal::Landed {
+        refusal.blockers.extend(blocking);
+    } else {
+        let words = blocking
+            .into_iter()
+            .map(|b| format!("{}; {}", b.message, b.hint));
+        warnings.extend(words);
+    }
+    warnings.append(&mut landing.warnings);
+    landing
+}
+
+/// What should be live: what the commit changes, and what was asked for where no commit
+/// is needed any more.
+fn aim(request: &Request, before: &DocumentFields, fields: &DocumentFields) -> Desired {
+    let mut desired = Desired::between(Some(before), fields);
     match &request.intent {
         Intent::Scale { .. } | Intent::Abort { .. } => {
             desired.replicas = request.intent.replicas();
@@ -136,6 +161,7 @@ fn keep_what_git_says(desired: &mut Desired, request: &Request, fields: &Documen
         | Intent::Bounce
         | Intent::Adopt => {}
     }
+    desired
 }
 
 /// In an emergency the live object is patched where landing takes too long; where not

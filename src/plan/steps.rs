@@ -174,16 +174,7 @@ impl Steps<'_> {
             );
         }
         if course.emergency {
-            if course.suspend {
-                let ensures = "automated sync is suspended";
-                self.add(Action::Suspend, "the push did not go through", ensures, 15);
-            }
-            self.add(
-                Action::Patch,
-                "it did not land in time",
-                "the live object is as planned",
-                15,
-            );
+            self.where_git_is_late(course);
         }
         if goal >= Goal::Verified && course.rollout {
             self.rollout();
@@ -191,6 +182,20 @@ impl Steps<'_> {
         if course.emergency && course.suspend {
             self.settle();
         }
+    }
+
+    /// What an emergency does where the commit does not land in time.
+    fn where_git_is_late(&mut self, course: Course) {
+        if course.suspend {
+            let ensures = "automated sync is suspended";
+            self.add(Action::Suspend, "the push did not go through", ensures, 15);
+        }
+        self.add(
+            Action::Patch,
+            "it did not land in time",
+            "the live object is as planned",
+            15,
+        );
     }
 
     fn settle(&mut self) {

@@ -142,6 +142,20 @@ fn target_text(target: &Target, verb: &str, _style: Style) -> String {
     if !places.is_empty() {
         out.push_str(&format!("  in    {}\n", places.join(", ")));
     }
+    out.push_str(&later_text(target));
+    for change in &target.left {
+        let commit: String = change.commit.chars().take(7).collect();
+        out.push_str(&format!(
+            "  left as it is: {} (also changed by {commit})\n",
+            one_line(&change.place, 200)
+        ));
+    }
+    out
+}
+
+/// What was passed over, and what later work is taken back or stays.
+fn later_text(target: &Target) -> String {
+    let mut out = String::new();
     for skipped in &target.skipped {
         out.push_str(&format!("  passed over  {}\n", one_line(skipped, 200)));
     }
@@ -165,13 +179,6 @@ fn target_text(target: &Target, verb: &str, _style: Style) -> String {
     }
     for item in kept {
         out.push_str(&work_line(item));
-    }
-    for change in &target.left {
-        let commit: String = change.commit.chars().take(7).collect();
-        out.push_str(&format!(
-            "  left as it is: {} (also changed by {commit})\n",
-            one_line(&change.place, 200)
-        ));
     }
     out
 }

@@ -85,25 +85,7 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
         })
         .collect();
     let live = states[0].template.clone();
-    let sets = states
-        .iter()
-        .enumerate()
-        .map(|(index, state)| ReplicaSet {
-            name: format!("rs-{}", states.len() - index),
-            uid: format!("uid-{}", states.len() - index),
-            owner_uid: "deployment".into(),
-            rollout_revision: Some(RolloutRevision(
-                i64::try_from(states.len() - index).unwrap(),
-            )),
-            created_at: Some(state.commit.time),
-            replicas: 0,
-            ready: 0,
-            available: 0,
-            template: state.template.clone(),
-            pod_template_hash: None,
-            reused: false,
-        })
-        .collect();
+    let sets = sets_of(&states);
     Observation {
         at: now(),
         target: reference(),
@@ -140,6 +122,28 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
         source_blockers: vec![],
         gaps: vec![],
     }
+}
+
+fn sets_of(states: &[TemplateState]) -> Vec<ReplicaSet> {
+    states
+        .iter()
+        .enumerate()
+        .map(|(index, state)| ReplicaSet {
+            name: format!("rs-{}", states.len() - index),
+            uid: format!("uid-{}", states.len() - index),
+            owner_uid: "deployment".into(),
+            rollout_revision: Some(RolloutRevision(
+                i64::try_from(states.len() - index).unwrap(),
+            )),
+            created_at: Some(state.commit.time),
+            replicas: 0,
+            ready: 0,
+            available: 0,
+            template: state.template.clone(),
+            pod_template_hash: None,
+            reused: false,
+        })
+        .collect()
 }
 
 pub(super) fn workload(template: PodTemplate) -> Workload {
