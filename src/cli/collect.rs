@@ -286,19 +286,22 @@ impl Place {
 
 fn nothing(report: &BundleReport) -> Failure {
     let missing = report.items.iter().flat_map(|item| &item.manifest.missing);
-    let mut reasons: Vec<String> = Vec::new();
-    for Missing { what, reason } in missing {
-        let line = format!("{what}: {reason}");
-        if reasons.len() < 4 && !reasons.contains(&line) {
-            reasons.push(line);
+    let mut reasons: Vec<&Missing> = Vec::new();
+    for gap in missing {
+        if reasons.len() < 4 && !reasons.iter().any(|other| other.reason == gap.reason) {
+            reasons.push(gap);
         }
     }
+    let words = reasons
+        .iter()
+        .map(|gap| format!("{}: {}", gap.what, gap.reason));
+    let words: Vec<String> = words.collect();
     let hint = if report.error.is_some() {
         "name a writable place with --out DIR"
     } else {
         "`unship access` shows what this identity may read, and why not"
     };
-    Failure::error(format!("nothing could be saved: {}", reasons.join("; "))).hint(hint)
+    Failure::error(format!("nothing could be saved: {}", words.join("; "))).hint(hint)
 }
 
 fn tell(mut report: BundleReport, interrupted: bool, ui: Ui) -> ExitStatus {

@@ -44,11 +44,14 @@ fn end_at_once() {
     std::process::exit(i32::from(ExitStatus::Stopped.code()));
 }
 
-/// Ends at a wish to stop while no run listens for itself. The process may have been
-/// started with SIGINT ignored (a shell's background job): this hears it all the same.
+/// Ends at a Ctrl-C while no run listens for itself. The process may have been started
+/// with SIGINT ignored (a shell's background job): this hears it all the same. SIGTERM
+/// ends a process by itself.
 pub(super) async fn before_a_run() {
     loop {
-        interrupted().await;
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
         if !RUN_LISTENS.load(Ordering::SeqCst) {
             return;
         }

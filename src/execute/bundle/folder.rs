@@ -284,7 +284,10 @@ impl Folder {
             file.write_all(text.as_bytes()).await?;
             file.flush().await?;
             file.set_len(text.len() as u64).await?;
-            file.sync_all().await?;
+            if self.greedy {
+                // Before something acts nothing waits for the disk.
+                file.sync_all().await?;
+            }
             drop(file);
             tokio::fs::rename(&part, self.path.join(MANIFEST)).await
         };

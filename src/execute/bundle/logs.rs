@@ -4,6 +4,7 @@ use futures::StreamExt as _;
 
 use super::folder::file_name;
 use super::lines::Lines;
+use super::own::why;
 use super::{Job, Options};
 use crate::cluster::{Cluster, Download, LogQuery};
 use crate::model::{Observation, Pod, WorkloadKind};
@@ -66,18 +67,16 @@ pub(super) async fn copy(job: &Job<'_>, source: &mut impl Pieces, name: &str, la
 /// The workload's pods, or why they are not known.
 pub(super) fn own_pods(observation: &Observation) -> Result<&[Pod], String> {
     let view = &observation.cluster;
-    if view.workload.is_none() {
-        return Err("the workload itself could not be read".to_owned());
-    }
     let by_sets = observation.target.kind == WorkloadKind::Deployment;
-    if by_sets && view.replica_sets.is_none() {
-        // Whose pods they are only the ReplicaSets tell: none found is not "none".
-        return Err(
-            "only its ReplicaSets tell whose pods these are, and they could not be read".to_owned(),
-        );
+    if by_sets && view.workload.is_some() && view.replica_sets.is_none() {
+        // None found is not "none".
+        let why = why(observation, "ReplicaSets");
+        return Err(format!(
+            "only its ReplicaSets tell whose pods these are: {why}"
+        ));
     }
     let pods = view.pods.as_deref();
-    pods.ok_or_else(|| "its pods could not be read".to_owned())
+    pods.ok_or_else(|| why(observation, "pods"))
 }
 
 /// Runs them, so many at a time, in their order.

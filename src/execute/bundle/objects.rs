@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::folder::file_name;
 use super::own::{
-    events_about, label_selector_takes, owned_by, scales, service_selects, slice_of, text,
+    events_about, label_selector_takes, owned_by, scales, service_selects, slice_of, text, why,
 };
 use super::{Job, logs};
 use crate::cluster::{Cluster, Listing, ObjectQuery};
@@ -238,7 +238,8 @@ async fn save(job: &Job<'_>, object: &Value) {
 /// Saves events as a document and as a table in time order.
 pub(super) async fn save_events(job: &Job<'_>, events: Option<&[ClusterEvent]>) {
     let Some(events) = events else {
-        return job.folder.missing("events.json", "they could not be read");
+        let reason = why(job.observation, "events");
+        return job.folder.missing("events.json", reason);
     };
     job.save_json("events.json", &serde_json::json!(events))
         .await;

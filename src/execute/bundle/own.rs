@@ -5,7 +5,19 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::{ClusterEvent, WorkloadRef};
+use crate::model::{ClusterEvent, Observation, WorkloadRef};
+
+/// Why the look did not see something: the gap whose name begins so, else the workload's
+/// own, without which nothing about it is looked for.
+pub(super) fn why(observation: &Observation, begins: &str) -> String {
+    let gaps = &observation.gaps;
+    let of = |begins: &str| gaps.iter().find(|gap| gap.what.starts_with(begins));
+    let target = observation.target.short();
+    of(begins).or_else(|| of(&target)).map_or_else(
+        || "it could not be read".to_owned(),
+        |gap| gap.message.clone(),
+    )
+}
 
 /// A text below a JSON pointer; empty where there is none.
 pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {

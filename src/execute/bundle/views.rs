@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::folder::file_name;
 use super::objects::Objects;
-use super::own::text;
+use super::own::{text, why};
 use super::{Job, logs};
 use crate::model::{Application, ArgoView, Gap, Observation, mask_url};
 use crate::report::{HistoryReport, Style, describe};
@@ -18,23 +18,25 @@ const WIDTH: usize = 160;
 pub(super) async fn seen(job: &Job<'_>) {
     let view = &job.observation.cluster;
     let has_cluster = job.cluster().is_some();
-    let pods = logs::own_pods(job.observation).ok();
+    let of = |begins: &str| why(job.observation, begins);
+    let sets = view.replica_sets.as_ref().map(|sets| json!(sets));
+    let endpoints = view.endpoints.as_ref().map(|all| json!(all));
     let parts = [
-        ("pods.json", pods.map(|pods| json!(pods))),
         (
-            "replicasets.json",
-            view.replica_sets.as_ref().map(|sets| json!(sets)),
+            "pods.json",
+            logs::own_pods(job.observation).map(|pods| json!(pods)),
         ),
+        ("replicasets.json", sets.ok_or_else(|| of("ReplicaSets"))),
         (
             "endpoints.json",
-            view.endpoints.as_ref().map(|all| json!(all)),
+            endpoints.ok_or_else(|| of("EndpointSlices")),
         ),
     ];
     for (name, value) in parts {
         match value {
-            Some(value) => job.save_json(name, &value).await,
-            None if has_cluster => job.folder.missing(name, "it could not be read"),
-            None => {}
+            Ok(value) => job.save_json(name, &value).await,
+            Err(reason) if has_cluster => job.folder.missing(name, reason),
+            Err(_) => {}
         }
     }
     match &job.observation.argocd.application {
