@@ -29,10 +29,8 @@ impl Reader<'_> {
         let inner = &self.bytes[at + 1..end];
         let length = inner.iter().position(|b| *b == quote || *b == b'\\')?;
         let close = at + 1 + length;
-        // `''` is an escape, and the backslash is none only in single quotes.
-        if self.bytes[close] != quote
-            || (quote == b'\'' && self.bytes.get(close + 1) == Some(&quote))
-        {
+        // Behind the first half of `''` the second one stands, where nothing may.
+        if self.bytes[close] != quote {
             return None;
         }
         let style = if quote == b'"' {

@@ -15,7 +15,7 @@ const LONGEST_KEY: usize = 500;
 /// The tree of a document of the common kind; `None` where the YAML parser has to decide.
 pub(super) fn read(text: &str) -> Option<Tree> {
     let is_usual = |byte: u8| byte == b'\n' || (b' '..=b'~').contains(&byte);
-    if !text.bytes().all(is_usual) {
+    if !text.bytes().all(is_usual) && !text.chars().all(is_text) {
         return None;
     }
     let mut reader = Reader {
@@ -39,6 +39,16 @@ pub(super) fn read(text: &str) -> Option<Tree> {
         root: NodeId(0),
         body,
     })
+}
+
+/// Characters that are nothing but themselves: no tabs, no other line breaks, no marks of byte
+/// order, nothing that YAML takes for unprintable.
+fn is_text(c: char) -> bool {
+    match c {
+        '\n' | ' '..='~' | '\u{10000}'.. => true,
+        '\u{2028}' | '\u{2029}' | '\u{feff}' => false,
+        _ => ('\u{a0}'..='\u{fffd}').contains(&c),
+    }
 }
 
 /// A line without its line break.

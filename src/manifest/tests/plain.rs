@@ -146,6 +146,7 @@ const COMMON: &[&str] = &[
     "a:\n- |\n  b\n- -1\n- --flag=x\n",
     "a: 30 1,13 * * *\nb: (x)\nc: $(Y) [z]\n",
     "on: 1\nno: yes\n",
+    "# \u{e9} \u{1f680}\na: b \u{e9} # \u{2014}\nc: '\u{e9}'\nd: |\n  \u{e9}\n",
 ];
 
 #[test]
@@ -168,6 +169,11 @@ const UNCOMMON: &[&str] = &[
     "a: b\r\n",
     "a:\tb\n",
     "a: \u{e9}\n",
+    "\u{e9}: a\n",
+    "a: [\u{e9}]\n",
+    "a: b \u{2028}\n",
+    "a: b \u{85}\n",
+    "a: b \u{feff}\n",
     "\u{feff}a: b\n",
     "a: 1\na: 2\n",
     "yes: 1\ntrue: 2\n",
@@ -255,9 +261,9 @@ const VALUES: &[&str] = &[
     "{}",
     "[]",
     "a  b",
-    "x#y",
+    "x#y é",
     "-1",
-    "--x",
+    "'ü — 🚀'",
     "no",
     "{a: 1, b: 'x y'}",
     "[a, \"b\", {c: [d]}]",
@@ -323,7 +329,7 @@ fn below(dice: &mut Dice<'_>, out: &mut String, column: usize, depth: usize) {
             let _ = writeln!(out, " {header}");
             let deep = column + 1 + dice.roll(3);
             for _ in 0..=dice.roll(3) {
-                let line = ["x", "# y", "  z: 1", "- w", "", "v  "][dice.roll(6)];
+                let line = ["x", "# y", "  z: 1", "- w", "", "v  é"][dice.roll(6)];
                 let _ = writeln!(out, "{:deep$}{line}", "");
             }
             out.push_str(["", "", "\n", "   \n"][dice.roll(4)]);
@@ -355,8 +361,42 @@ fn below(dice: &mut Dice<'_>, out: &mut String, column: usize, depth: usize) {
 
 /// Bits that damage a text.
 const BITS: &[&str] = &[
-    "", "\n", ":", " ", "- ", "{", "}", "[", "]", "\"", "'", "|", ">", "&a ", "*a", "!!str ", "#",
-    " #", "\t", "\r", "---\n", "...\n", "? ", ",", "<<: ", "\u{feff}", "\0", "é", "  ", "%", "\\",
+    "",
+    "\n",
+    ":",
+    " ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    "|",
+    ">",
+    "&a ",
+    "*a",
+    "!!str ",
+    "#",
+    " #",
+    "\t",
+    "\r",
+    "---\n",
+    "...\n",
+    "? ",
+    ",",
+    "<<: ",
+    "\u{feff}",
+    "\0",
+    "é",
+    "\u{a0}",
+    "\u{85}",
+    "\u{2028}",
+    "\u{fffe}",
+    "\u{1f680}",
+    "  ",
+    "%",
+    "\\",
     "\n  ",
 ];
 
@@ -369,7 +409,7 @@ fn damage(text: &mut String, damage: &[(u16, u8)]) {
         let taken = usize::from(what >> 5) / 2;
         let to = text[at..].char_indices().nth(taken);
         let to = to.map_or(text.len(), |(length, _)| at + length);
-        text.replace_range(at..to, BITS[usize::from(what & 31)]);
+        text.replace_range(at..to, BITS[usize::from(*what) % BITS.len()]);
     }
 }
 
