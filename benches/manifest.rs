@@ -1,4 +1,5 @@
-//! One image set in a manifest of 1 MB.
+//! One image set in a manifest of 1 MB: thousands of small documents, 754 of the usual size, one
+//! large `List`.
 
 use std::hint::black_box;
 
@@ -43,6 +44,22 @@ fn stream() -> String {
     text
 }
 
+/// 754 documents of the size that a Deployment and its Service have.
+fn usual_stream() -> String {
+    let mut text = String::with_capacity(MEGABYTE + 2048);
+    for number in 0..754 {
+        text.push_str("---\n");
+        text.push_str(&deployment(number));
+        text.push_str("            limits:\n              memory: 512Mi\n          args:\n");
+        for flag in 0..20 {
+            text.push_str(&format!(
+                "            - --upstream-{flag}=http://backend-{flag}:80\n"
+            ));
+        }
+    }
+    text
+}
+
 /// The same as one document: a `List`.
 fn list() -> String {
     let mut text = "apiVersion: v1\nkind: List\nitems:\n".to_owned();
@@ -61,6 +78,10 @@ fn list() -> String {
 
 fn set_image(text: &str, address: Address) -> String {
     let manifest = Manifest::parse(text).expect("the generated text is YAML");
+    set_in(&manifest, address)
+}
+
+fn set_in(manifest: &Manifest, address: Address) -> String {
     let path: Path = "spec.template.spec.containers[web].image"
         .parse()
         .expect("a path");
@@ -74,8 +95,15 @@ fn set_image(text: &str, address: Address) -> String {
         .text
 }
 
+/// As `unship patch-file --document` does it.
+fn find_and_set(text: &str) -> String {
+    let manifest = Manifest::parse(text).expect("the generated text is YAML");
+    let found = manifest.find("Deployment", "web-500", None);
+    set_in(&manifest, found[0].address)
+}
+
 fn benches(criterion: &mut Criterion) {
-    let (stream, list) = (stream(), list());
+    let (stream, usual, list) = (stream(), usual_stream(), list());
     let mut group = criterion.benchmark_group("1 MB");
     group.sample_size(20);
     group.bench_function("parse, many documents", |bench| {
@@ -83,6 +111,9 @@ fn benches(criterion: &mut Criterion) {
     });
     group.bench_function("parse and set an image, many documents", |bench| {
         bench.iter(|| set_image(black_box(&stream), Address::document(1000)));
+    });
+    group.bench_function("parse, find and set an image, 754 documents", |bench| {
+        bench.iter(|| find_and_set(black_box(&usual)));
     });
     let item = Address {
         document: 0,

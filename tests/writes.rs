@@ -481,3 +481,77 @@ fn what_cannot_be_asked_stays_unknown() {
         assert_eq!(seen.rights.allowed(Right::ArgocdUpdate), Allowed::Allowed);
     });
 }
+
+#[test]
+fn a_daemon_set_has_no_scale_to_ask_about() {
+    let _alone = REVIEWS.lock().unwrap_or_else(PoisonError::into_inner);
+    let world = build(&Plan {
+        application: false,
+        bad: false,
+        ..Plan::new("agents")
+    });
+    let object = json!({"apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": "agent", "namespace": world.name},
+        "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": {
+            "metadata": {"labels": {"app": "agent"}},
+            "spec": {"containers": [{"name": "agent", "image": "example.org/agent:1"}]}}}});
+    bed().sandbox.create(object).unwrap();
+    let scope = Scope {
+        name: "agent".to_owned(),
+        ..scope(&world)
+    };
+    bed().runtime.block_on(async {
+        let none = Gap {
+            what: "Argo CD's API".to_owned(),
+            reason: GapReason::NotConfigured,
+            message: "no server".to_owned(),
+        };
+        let clients = clients(admin().await, Err(none));
+        let seen = look(&clients, &scope).await;
+        assert_eq!(seen.rights.allowed(Right::PatchWorkload), Allowed::Allowed);
+        let scale = seen.rights.answer(Right::PatchScale).unwrap();
+        assert_eq!(
+            (scale.allowed, scale.reason.as_str()),
+            (Allowed::Denied, "a DaemonSet has no scale")
+        );
+        let sent = clients.cluster.as_ref().unwrap().requests_sent();
+        assert_eq!(sent.get("create selfsubjectaccessreviews"), Some(&1));
+    });
+}
+
+#[test]
+fn questions_about_rights_make_no_look_slower() {
+    const WAIT: Duration = Duration::from_millis(1500);
+    let _alone = REVIEWS.lock().unwrap_or_else(PoisonError::into_inner);
+    let world = world("beside");
+    let scope = scope(&world);
+    let slow = |surface, path: &str| Fault {
+        surface,
+        method: None,
+        path: path.to_owned(),
+        skip: 0,
+        times: None,
+        effect: Effect::DelayMs(1500),
+    };
+    bed().runtime.block_on(async {
+        let token = bed().sandbox.variable("ARGOCD_AUTH_TOKEN");
+        let clients = clients(connect(kubeconfig("KUBECONFIG")).await, Ok(argocd(token)));
+        let faults = bed().sandbox.faults();
+        let planted = [
+            slow(Surface::Kubernetes, &format!("/{}/pods", world.name)),
+            slow(Surface::Kubernetes, "selfsubjectaccessreviews"),
+            slow(Surface::Argocd, "/projects/"),
+            slow(Surface::Argocd, "/can-i/"),
+        ]
+        .map(|fault| faults.plant(fault).unwrap());
+        let began = std::time::Instant::now();
+        let seen = look(&clients, &scope).await;
+        let took = began.elapsed();
+        for id in planted {
+            assert_ne!(faults.remove(id), Some(0));
+        }
+        assert_eq!(known(&seen), [Allowed::Denied; 5]);
+        // Pods, then the project: the questions wait beside them.
+        assert!(took >= WAIT * 2 && took < WAIT * 3, "{took:?}");
+    });
+}

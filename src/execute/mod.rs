@@ -148,6 +148,43 @@ impl Pace {
     }
 }
 
+/// The turns at pushing to a branch that others push to as well. Between two of them a
+/// random time is waited whose range grows with the turns lost and is measured in what
+/// a turn takes: where machine or remote are slow because of the crowd, shorter waits
+/// would only keep it crowded.
+#[derive(Debug)]
+struct Turns {
+    began: std::time::Instant,
+    lost: u32,
+    most: Duration,
+}
+
+impl Turns {
+    /// The first turn begins; no wait is longer than `most`.
+    fn new(most: Duration) -> Self {
+        Self {
+            began: std::time::Instant::now(),
+            lost: 0,
+            most,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.began = std::time::Instant::now();
+    }
+
+    /// How long to wait after a lost turn. The first retry is at once: most races have
+    /// one rival.
+    fn lost(&mut self) -> Duration {
+        self.lost += 1;
+        if self.lost == 1 {
+            return Duration::ZERO;
+        }
+        let range = self.began.elapsed().saturating_mul(self.lost.min(4));
+        jitter(range.min(self.most))
+    }
+}
+
 /// A random share of a duration, so that runs that lost the same race do not meet again.
 fn jitter(most: Duration) -> Duration {
     use std::hash::{BuildHasher as _, Hasher as _};
@@ -156,4 +193,29 @@ fn jitter(most: Duration) -> Duration {
         .finish();
     let share = u32::try_from(noise % 1000).unwrap_or(0);
     most * share / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_turn_is_followed_by_a_wait_in_its_own_measure() {
+        let most = Duration::from_millis(250);
+        let mut turns = Turns::new(most);
+        let after = |turns: &mut Turns, milliseconds| {
+            let took = Duration::from_millis(milliseconds);
+            turns.began = std::time::Instant::now().checked_sub(took).unwrap();
+            turns.lost()
+        };
+        assert_eq!(after(&mut turns, 10_000), Duration::ZERO);
+        let waits: Vec<Duration> = (0..40).map(|_| after(&mut turns, 10)).collect();
+        // Four turns at most, with a little for the time that this test takes.
+        let range = Duration::from_millis(4 * 20);
+        assert!(waits.iter().all(|wait| *wait <= range), "{waits:?}");
+        assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
+        let waits: Vec<Duration> = (0..40).map(|_| after(&mut turns, 10_000)).collect();
+        assert!(waits.iter().all(|wait| *wait <= most), "{waits:?}");
+        assert!(waits.iter().any(|wait| *wait > range), "{waits:?}");
+    }
 }

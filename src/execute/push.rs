@@ -6,7 +6,7 @@ use super::capture::{capture, capture_all};
 use super::journal::Record;
 use super::land::stopped;
 use super::run::{End, Run};
-use super::{Error, Event, jitter, request};
+use super::{Error, Event, Turns, request};
 use crate::git::{CommitRequest, FastForward, GitError, PushOutcome, SignMode, Stamp};
 use crate::model::{CommitId, Identity, mask_text};
 use crate::observe::{Sight, observe, on_new_tip};
@@ -51,7 +51,7 @@ pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
     };
     let deadline = step_deadline(run, Action::Push);
     let began = Instant::now();
-    let mut round: u32 = 0;
+    let mut turns = Turns::new(deadline / 8);
     loop {
         if *run.stop().borrow() {
             return Ok(Outcome::End(End::stopped("commit")));
@@ -76,16 +76,14 @@ pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
                     );
                     return Ok(Outcome::End(End::new(RunState::Stopped, 4, text)));
                 }
-                round += 1;
                 run.emit(Event::Note(format!(
                     "the branch moved ({reason}): planning again"
                 )));
-                // The first retry is at once: most races have one rival.
-                let most =
-                    Duration::from_millis(150).saturating_mul(round.min(8) - u32::from(round == 1));
+                let wait = turns.lost();
                 let stop = run.stop();
                 let again = async {
-                    tokio::time::sleep(jitter(most)).await;
+                    tokio::time::sleep(wait).await;
+                    turns.begin();
                     plan_again(run).await
                 };
                 let outcome = tokio::select! {

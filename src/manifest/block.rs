@@ -30,7 +30,7 @@ pub(super) fn without_invented_break<'t>(text: &'t str, last_line: &str) -> &'t 
     let blank_tail = rest
         .rsplit('\n')
         .next()
-        .is_some_and(|line| line.ends_with(' '));
+        .is_some_and(|line| !line.is_empty() && is_blank(line));
     if !is_blank(last_line) || blank_tail || rest.is_empty() {
         rest
     } else {

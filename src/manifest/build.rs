@@ -11,6 +11,7 @@ use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, S
 
 use super::block::{content_length, without_invented_break};
 use super::checks::{LEAF, Weight};
+use super::plain;
 use super::scalar::Tag;
 use super::text::{ending_length, line_start, next_line};
 use super::tree::{Entry, Item, Kind, Node, NodeId, Scalar, Style, Tree};
@@ -29,8 +30,13 @@ pub(super) struct Fault {
 
 pub(super) type Built<T> = Result<T, Fault>;
 
-/// Parses the text of exactly one document.
+/// Reads the text of exactly one document.
 pub(super) fn build(text: &str) -> Built<Tree> {
+    plain::read(text).map_or_else(|| exact(text), Ok)
+}
+
+/// The same by the YAML parser alone.
+pub(super) fn exact(text: &str) -> Built<Tree> {
     if !text.is_ascii()
         && let Some(at) = text.find(['\u{85}', '\u{2028}', '\u{2029}'])
     {
@@ -117,10 +123,11 @@ struct Pending {
 
 /// The keys of a map so far, hashed once there are many.
 #[derive(Default)]
-struct Keys(HashSet<Box<str>>);
+pub(super) struct Keys(HashSet<Box<str>>);
 
 impl Keys {
-    fn insert(&mut self, entries: &[Entry], name: &str) -> bool {
+    /// False where the key is there already.
+    pub(super) fn insert(&mut self, entries: &[Entry], name: &str) -> bool {
         const FEW: usize = 12;
         if entries.len() < FEW {
             return entries.iter().all(|entry| &*entry.name != name);
@@ -341,7 +348,7 @@ impl<'a> Builder<'a> {
             text: text.into(),
             style,
             absent,
-            header_end: from,
+            header: 0,
         };
         Ok(blank(Kind::Scalar(scalar), from, to))
     }
@@ -370,13 +377,13 @@ impl<'a> Builder<'a> {
             text: text.into(),
             style,
             absent: false,
-            header_end,
+            header: u32::try_from(header_end - from).unwrap_or(u32::MAX),
         };
         Ok(blank(Kind::Scalar(scalar), from, to.max(header_end)))
     }
 
     fn push(&mut self, mut node: Node, lead: &Lead, weight: Weight, anchor: usize) -> NodeId {
-        node.props = lead.props;
+        node.props = lead.props.map(Box::new);
         node.anchored = anchor > 0;
         // A text of 4 GiB has been refused long before there are so many nodes.
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
@@ -551,7 +558,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn blank(kind: Kind, start: usize, end: usize) -> Node {
+pub(super) fn blank(kind: Kind, start: usize, end: usize) -> Node {
     Node {
         kind,
         start,

@@ -1,6 +1,7 @@
 //! A stream of documents and what can be asked about it.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -24,16 +25,28 @@ pub struct Manifest {
 /// One document of a [`Manifest`].
 #[derive(Debug)]
 pub struct Document {
-    pub(super) chunk: Chunk,
-    pub(super) tree: Result<Tree, ParseError>,
+    chunk: Chunk,
+    /// Its place in the stream.
+    place: usize,
+    /// An error is there from the start; a tree that was not kept is read again when it is asked
+    /// for.
+    tree: OnceLock<Result<Tree, ParseError>>,
+    objects: Vec<Object>,
     line: usize,
+    is_empty: bool,
 }
+
+/// The trees of a text up to this size are kept all.
+const KEPT: usize = 64 * 1024;
+/// In larger texts those of documents below this size are not: getting memory for thousands of
+/// trees takes longer than reading again the one that is needed.
+const QUICKLY_READ: usize = 16 * 1024;
 
 impl Document {
     /// Why this document cannot be read, if it cannot.
     #[must_use]
     pub fn error(&self) -> Option<&ParseError> {
-        self.tree.as_ref().err()
+        self.tree.get()?.as_ref().err()
     }
 
     /// The bytes of the whole text that belong to this document, markers and the comments before
@@ -52,9 +65,7 @@ impl Document {
     /// True for a document without content (`---` followed by nothing but comments).
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tree
-            .as_ref()
-            .is_ok_and(|tree| tree.node(tree.root).is_absent())
+        self.is_empty
     }
 }
 
@@ -80,16 +91,7 @@ impl Manifest {
         let documents = split(&text)
             .into_iter()
             .enumerate()
-            .map(|(place, chunk)| {
-                let part = &text[chunk.start..chunk.end];
-                let built = build(part).and_then(|tree| follows_marker(place, tree));
-                let tree = built.map_err(|fault| explain(&text, &lines, chunk, fault));
-                let start = tree
-                    .as_ref()
-                    .map_or(0, |tree| tree.node(tree.root).outer_start());
-                let line = lines.position(&text, chunk.start + start).line;
-                Document { chunk, tree, line }
-            })
+            .map(|(place, chunk)| document(&text, &lines, place, chunk))
             .collect();
         Self {
             text,
@@ -113,30 +115,24 @@ impl Manifest {
     /// Every Kubernetes object of the readable documents, the items of lists one by one.
     #[must_use]
     pub fn objects(&self) -> Vec<Object> {
-        let mut objects = Vec::new();
-        for (place, document) in self.documents.iter().enumerate() {
-            if let Ok(tree) = &document.tree {
-                let line = |id| self.node_position(document, tree, id).line;
-                objects.extend(tree.objects(place, line));
-            }
-        }
-        objects
+        let all = self.documents.iter().map(|document| &document.objects);
+        all.flatten().cloned().collect()
     }
 
     /// The objects of this kind and name. With a namespace, an object that says none matches too:
     /// it gets its namespace from whoever applies it.
     #[must_use]
     pub fn find(&self, kind: &str, name: &str, namespace: Option<&str>) -> Vec<Object> {
-        let mut objects = self.objects();
-        objects.retain(|object| {
+        let all = self.documents.iter().flat_map(|document| &document.objects);
+        let fits = |object: &&Object| {
             object.kind == kind
                 && object.name == name
                 && match (namespace, &object.namespace) {
                     (Some(wanted), Some(own)) => wanted == own,
                     _ => true,
                 }
-        });
-        objects
+        };
+        all.filter(fits).cloned().collect()
     }
 
     /// The value at a path as Kubernetes reads it (YAML 1.1 booleans, octals and floats, aliases
@@ -171,7 +167,7 @@ impl Manifest {
     /// The same path with every list item told by its place, so that it can be a JSON pointer.
     #[must_use]
     pub fn indexed(&self, address: &Address, path: &Path) -> Option<Path> {
-        let tree = self.documents.get(address.document)?.tree.as_ref().ok()?;
+        let tree = self.read(self.documents.get(address.document)?).ok()?;
         let found = tree.locate(tree.object_root(address.item)?, path).ok()?;
         let steps = path.steps().iter().zip(&found.places).zip(&found.chain);
         let step = |((step, place), around): ((&Step, &usize), &NodeId)| match tree
@@ -186,7 +182,7 @@ impl Manifest {
 
     fn locate(&self, address: &Address, path: &Path) -> Option<(&Document, &Tree, NodeId)> {
         let document = self.documents.get(address.document)?;
-        let tree = document.tree.as_ref().ok()?;
+        let tree = self.read(document).ok()?;
         let found = tree.locate(tree.object_root(address.item)?, path).ok()?;
         Some((document, tree, found.target()))
     }
@@ -207,11 +203,51 @@ impl Manifest {
             let reason = format!("there is no {address}: the text has {there} document(s)");
             return Err(EditError::NoSuchObject(reason));
         };
-        match &document.tree {
+        match self.read(document) {
             Ok(tree) => Ok((document, tree)),
             Err(error) => Err(EditError::Unreadable(error.clone())),
         }
     }
+
+    /// The tree of one of its documents.
+    pub(super) fn read<'m>(&'m self, document: &'m Document) -> Result<&'m Tree, &'m ParseError> {
+        let (place, chunk) = (document.place, document.chunk);
+        let again = || tree(&self.text, &self.lines, place, chunk);
+        document.tree.get_or_init(again).as_ref()
+    }
+}
+
+fn document(text: &str, lines: &LineIndex, place: usize, chunk: Chunk) -> Document {
+    let tree = tree(text, lines, place, chunk);
+    let line = |at: usize| lines.position(text, chunk.start + at).line;
+    let (objects, start, is_empty) = match &tree {
+        Ok(tree) => {
+            let start = |id: NodeId| tree.node(id).outer_start();
+            let objects = tree.objects(place, |id| line(start(id)));
+            let is_empty = tree.node(tree.root).is_absent();
+            (objects, start(tree.root), is_empty)
+        }
+        Err(_) => (Vec::new(), 0, false),
+    };
+    let is_kept = text.len() <= KEPT || chunk.end - chunk.start >= QUICKLY_READ;
+    Document {
+        chunk,
+        place,
+        tree: if is_kept || tree.is_err() {
+            tree.into()
+        } else {
+            OnceLock::new()
+        },
+        objects,
+        line: line(start),
+        is_empty,
+    }
+}
+
+fn tree(text: &str, lines: &LineIndex, place: usize, chunk: Chunk) -> Result<Tree, ParseError> {
+    let built = build(&text[chunk.start..chunk.end]);
+    let built = built.and_then(|tree| follows_marker(place, tree));
+    built.map_err(|fault| explain(text, lines, chunk, fault))
 }
 
 /// Only the first document may do without a `---`: behind a `...` libyaml, and with it Kubernetes,

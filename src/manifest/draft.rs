@@ -157,7 +157,7 @@ impl<'a> Draft<'a> {
         let (key, value) = (self.tree.node(entry.key), self.tree.node(entry.value));
         value
             .end
-            .max(value.props.map_or(0, |(_, end)| end))
+            .max(value.props().map_or(0, |(_, end)| end))
             .max(key.end)
             .max(colon)
     }

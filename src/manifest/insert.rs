@@ -67,7 +67,7 @@ impl Draft<'_> {
             let head = self
                 .tree
                 .node(map)
-                .props
+                .props()
                 .map_or(colon, |(_, end)| end.max(colon));
             let at = next_line(self.text, head);
             if at <= line_start(self.text, first) {
@@ -136,7 +136,7 @@ impl Draft<'_> {
         let newline = self.layout.newline;
         if before > 0 {
             let last = self.tree.node(items[before - 1].node);
-            let end = last.end.max(last.props.map_or(0, |(_, end)| end));
+            let end = last.end.max(last.props().map_or(0, |(_, end)| end));
             return self.add_lines_behind(end, &lines);
         }
         let joined = lines.join(newline);

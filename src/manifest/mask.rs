@@ -85,7 +85,7 @@ fn hidden(text: &str) -> Vec<Hidden> {
     let mut found = Vec::new();
     for (place, document) in manifest.documents().iter().enumerate() {
         let span = document.span();
-        match &document.tree {
+        match manifest.read(document) {
             Ok(tree) => {
                 let mut search = Search {
                     tree,

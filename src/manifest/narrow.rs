@@ -5,7 +5,7 @@
 //! nor on what is around, as long as it holds no anchor and no alias. So a field deep in a large
 //! list is edited in the lines of its item alone, and only these are read again.
 
-use super::build::build;
+use super::build::exact;
 use super::draft::{Draft, Slot};
 use super::path::{Path, Step};
 use super::render::{Layout, column};
@@ -55,7 +55,7 @@ pub(super) fn narrow(text: &str, tree: &Tree, path: &Path, layout: Layout) -> Op
     Some(Part {
         start,
         end,
-        tree: build(part).ok()?,
+        tree: exact(part).ok()?,
         path,
     })
 }

@@ -42,7 +42,7 @@ impl Draft<'_> {
         self.check_anchors(items[place].node)?;
         let end = |place: usize| {
             let node = self.tree.node(items[place].node);
-            node.end.max(node.props.map_or(0, |(_, end)| end))
+            node.end.max(node.props().map_or(0, |(_, end)| end))
         };
         let part = Part {
             start: items[place].dash,

@@ -133,8 +133,8 @@ impl Draft<'_> {
                 self.splice(node.start, node.start, format!("{colon} {text}"));
             }
             Kind::Scalar(scalar) if scalar.style.is_block() => {
-                self.splice(node.start, scalar.header_end, text);
-                self.splice_rest(scalar.header_end, node.end);
+                self.splice(node.start, node.header_end(), text);
+                self.splice_rest(node.header_end(), node.end);
             }
             _ if self.stands_below(slot) => {
                 let head = self.value_head(slot);
@@ -183,7 +183,7 @@ impl Draft<'_> {
                 reason: "the key here has no `:`; write one first".to_owned(),
             });
         };
-        let head = node.props.map_or(head, |(_, end)| end.max(head));
+        let head = node.props().map_or(head, |(_, end)| end.max(head));
         let gap = if header.is_empty() {
             String::new()
         } else {
@@ -191,7 +191,7 @@ impl Draft<'_> {
         };
         let below = format!("{newline}{}", lines.join(newline));
         let inline_end = match &node.kind {
-            Kind::Scalar(scalar) if scalar.style.is_block() => scalar.header_end,
+            Kind::Scalar(scalar) if scalar.style.is_block() => node.header_end(),
             _ if self.stands_below(slot) => head,
             _ => node.end.max(head),
         };
@@ -214,7 +214,7 @@ impl Draft<'_> {
     pub(super) fn value_head(&self, slot: Slot) -> usize {
         let node = self.tree.node(slot.node);
         let head = self.head(slot).unwrap_or(node.start);
-        node.props.map_or(head, |(_, end)| end.max(head))
+        node.props().map_or(head, |(_, end)| end.max(head))
     }
 
     /// True for a new collection that begins right behind its dash.
@@ -223,7 +223,7 @@ impl Draft<'_> {
             .is_some_and(|(around, _)| !self.tree.items(around).is_empty())
             && matches!(body, Body::Collection(_))
             && !self.stands_below(slot)
-            && self.tree.node(slot.node).props.is_none()
+            && self.tree.node(slot.node).props().is_none()
     }
 
     /// The column for new lines below the slot's head.

@@ -117,10 +117,8 @@ impl<'a> Draft<'a> {
         } else if node.is_block_collection() {
             let end = self.collection_end(node.end, column);
             (line_end(self.text, node.start).min(end), end)
-        } else if let Kind::Scalar(scalar) = &node.kind
-            && scalar.style.is_block()
-        {
-            (scalar.header_end, node.end)
+        } else if node.is_block_scalar() {
+            (node.header_end(), node.end)
         } else {
             (node.end.max(value_head), node.end.max(value_head))
         };

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::build::build;
+use super::build::exact;
 use super::document::Manifest;
 use super::draft::{Draft, Refused, Slot};
 use super::edit::Edit;
@@ -291,7 +291,7 @@ impl<'t> Task<'t> {
     }
 
     fn check(&self, text: &str, draft: &Draft<'_>) -> Result<Tree, EditError> {
-        let tree = build(text).map_err(|fault| {
+        let tree = exact(text).map_err(|fault| {
             let reason = format!("the result would not be YAML ({})", fault.message);
             self.failed(fault.at, &reason)
         })?;

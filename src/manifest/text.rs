@@ -44,8 +44,8 @@ pub(super) fn line_start(text: &str, at: usize) -> usize {
 
 /// End of the line that holds `at`, before its line break.
 pub(super) fn line_end(text: &str, at: usize) -> usize {
-    text[at..]
-        .find(['\n', '\r'])
+    let mut rest = text.as_bytes()[at..].iter();
+    rest.position(|byte| matches!(byte, b'\n' | b'\r'))
         .map_or(text.len(), |found| at + found)
 }
 

@@ -25,17 +25,19 @@ impl Style {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Scalar {
     /// The text after unfolding and unescaping; empty for an absent value.
     pub(super) text: Box<str>,
     pub(super) style: Style,
     /// Nothing stands there at all (`key:`).
     pub(super) absent: bool,
-    /// Of a block scalar: the end of its header (`|2-`), before a comment. Else the start.
-    pub(super) header_end: usize,
+    /// Of a block scalar: the length of its header (`|2-`), before a comment.
+    pub(super) header: u32,
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Entry {
     /// The key as Kubernetes has it: text.
     pub(super) name: Box<str>,
@@ -50,6 +52,7 @@ pub(super) struct Entry {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Item {
     pub(super) node: NodeId,
     /// Where the `-` stands; in a flow list the start of the item.
@@ -57,6 +60,7 @@ pub(super) struct Item {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) enum Kind {
     Scalar(Scalar),
     Map { flow: bool, entries: Vec<Entry> },
@@ -65,14 +69,15 @@ pub(super) enum Kind {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Node {
     pub(super) kind: Kind,
     /// First byte of the content (behind anchor and tag); of a block scalar its `|` or `>`.
     pub(super) start: usize,
     /// Behind the last byte of the content, without a line break.
     pub(super) end: usize,
-    /// Anchor and tag, from the first byte of the first to the end of the last.
-    pub(super) props: Option<(usize, usize)>,
+    /// Boxed since it is rare: there are very many nodes.
+    pub(super) props: Option<Box<(usize, usize)>>,
     pub(super) anchored: bool,
     /// Set when an alias uses this node's anchor.
     pub(super) aliased: bool,
@@ -80,9 +85,23 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Anchor and tag, from the first byte of the first to the end of the last.
+    pub(super) fn props(&self) -> Option<(usize, usize)> {
+        self.props.as_deref().copied()
+    }
+
     /// First byte of the node with its anchor and tag.
     pub(super) fn outer_start(&self) -> usize {
-        self.props.map_or(self.start, |(start, _)| start)
+        self.props().map_or(self.start, |(start, _)| start)
+    }
+
+    /// Behind the header of a block scalar; the start of anything else.
+    pub(super) fn header_end(&self) -> usize {
+        match &self.kind {
+            // A header that long has been refused by the parser.
+            Kind::Scalar(scalar) => self.start + usize::try_from(scalar.header).unwrap_or(0),
+            _ => self.start,
+        }
     }
 
     /// True for a map or list written in block style.
@@ -116,6 +135,7 @@ impl Node {
 
 /// One parsed document.
 #[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     pub(super) root: NodeId,

@@ -54,7 +54,7 @@ struct Check<'a, 'o> {
 fn props<'a>(side: Side<'a>, id: NodeId) -> &'a str {
     side.tree
         .node(id)
-        .props
+        .props()
         .and_then(|(start, end)| side.text.get(start..end))
         .unwrap_or("")
 }

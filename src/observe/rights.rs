@@ -31,7 +31,10 @@ pub(super) async fn of_workload(cluster: &Cluster, scope: &Scope, target: &Workl
         asked.pop();
         queries.pop();
         let none = AccessAnswer {
-            right: format!("patch daemonsets.apps/scale in {}", target.namespace),
+            right: format!(
+                "patch daemonsets.apps/scale in {} ({})",
+                target.namespace, target.name
+            ),
             allowed: Allowed::Denied,
             reason: "a DaemonSet has no scale".to_owned(),
         };

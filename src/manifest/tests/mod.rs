@@ -2,6 +2,7 @@
 
 mod generate;
 mod patching;
+mod plain;
 mod properties;
 mod reading;
 mod traps;

@@ -236,6 +236,30 @@ const TEXTS: &[(&str, &str)] = &[
     ("a: |\n  x\n # c", "{\"a\":\"x\\n\"}"),
 ];
 
+/// How a file can end inside a literal block, and its text behind `|`, `|-` and `|+`.
+const ENDS: &[(&str, [&str; 3])] = &[
+    ("  v", ["v", "v", "v"]),
+    ("  v  ", ["v  ", "v  ", "v  "]),
+    ("  v\n", ["v\n", "v", "v\n"]),
+    ("  v  \n", ["v  \n", "v  ", "v  \n"]),
+    ("  v\n  ", ["v\n", "v", "v\n"]),
+    ("  v  \n  ", ["v  \n", "v  ", "v  \n"]),
+    ("  v\n   ", ["v\n ", "v\n ", "v\n "]),
+    ("  v  \n   ", ["v  \n ", "v  \n ", "v  \n "]),
+    ("  v\n\n  ", ["v\n", "v", "v\n\n"]),
+    ("  v\n  \n   ", ["v\n\n ", "v\n\n ", "v\n\n "]),
+];
+
+#[test]
+fn a_block_at_the_end_of_a_file_is_read_as_kubernetes_reads_it() {
+    for (body, texts) in ENDS {
+        for (header, expected) in ["|", "|-", "|+"].iter().zip(texts) {
+            let text = format!("a: {header}\n{body}");
+            assert_eq!(read(&text), json!({ "a": expected }), "{text:?}");
+        }
+    }
+}
+
 #[test]
 fn scalars_are_read_as_kubernetes_reads_them() {
     for (text, expected) in SCALARS {
