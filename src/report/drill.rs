@@ -76,6 +76,8 @@ pub struct DrillTarget {
     pub route: String,
     /// The seven tests.
     pub tests: Vec<DrillTest>,
+    /// What was sent as a server-side dry run, as [`crate::plan::Plan::writes`] has it.
+    pub writes: Vec<String>,
     /// How the present state would be brought back after a real rollback.
     pub restore_hint: String,
 }
@@ -243,8 +245,23 @@ pub fn drill_target(
         back_to: chosen.map_or_else(String::new, |t| t.to.image.clone()),
         route: plan.map_or_else(|| "none".to_owned(), |plan| plan.route.clone()),
         tests,
+        writes: dry_runs(observation, probes),
         restore_hint: format!("unship rollback {place} --to {image}"),
     }
+}
+
+fn dry_runs(observation: &Observation, probes: &Probes) -> Vec<String> {
+    let target = &observation.target;
+    let place = format!("{}/{}", target.namespace, target.name);
+    let resource = target.kind.resource();
+    let mut sent = Vec::new();
+    if !matches!(probes.scale, Probe::NotTried(_)) {
+        sent.push(format!("patch {resource}.apps/scale {place}"));
+    }
+    if !matches!(probes.patch, Probe::NotTried(_)) {
+        sent.push(format!("patch {resource}.apps {place}"));
+    }
+    sent
 }
 
 fn test(id: &str, title: &str, outcome: Outcome, evidence: impl Into<String>) -> DrillTest {

@@ -68,9 +68,10 @@ pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
         assert_eq!(after["metadata"][field], production["metadata"][field]);
     }
     let evidence = run.json["evidence"].as_str().unwrap_or("");
-    let files = std::fs::read_dir(evidence).into_iter().flatten().flatten();
-    let logs = files.filter(|f| f.file_name().to_string_lossy().starts_with("log-"));
-    assert!(logs.count() >= 2, "current and previous logs in {evidence}");
+    let manifest = std::fs::read_to_string(format!("{evidence}/manifest.json")).unwrap_or_default();
+    for log in [".log", ".previous.log", "timeline.txt"] {
+        assert!(manifest.contains(log), "{log} in {manifest}");
+    }
 }
 
 /// The whole rehearsal as the observer: seven named tests, zero writes.

@@ -117,7 +117,7 @@ impl<'s> Unship<'s> {
     /// Adds what this user's plans said that they would write to the identities' lists.
     fn tell_the_judge(&self, outcome: &Outcome) {
         let mut said = Vec::new();
-        if outcome.json["kind"] == "Plan" {
+        if outcome.json["kind"] == "Plan" || outcome.json["kind"] == "Drill" {
             said.extend(writes(&outcome.json));
         }
         for run in self.runs() {
