@@ -214,8 +214,9 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Result<
         }
         if !selector.iter().all(|(k, v)| template.get(k) == Some(v)) {
             let cause = format!(
-                "spec.template.metadata.labels: Invalid value: {template:?}: `selector` does not \
-                 match template `labels`"
+                "spec.template.metadata.labels: Invalid value: {}: `selector` does not match \
+                 template `labels`",
+                json!(template)
             );
             return Err(ApiError::invalid(kind, name, &cause));
         }
@@ -248,7 +249,9 @@ fn check_numbers(kind: &Kind, object: &Value) -> Result<(), ApiError> {
         let max = number("maxReplicas").unwrap_or(0);
         let min = number("minReplicas").unwrap_or(1);
         if max < 1 {
-            return refuse("maxReplicas", max, "must be greater than 0");
+            let cause = "spec.maxReplicas: Required value: must be set and greater than 0";
+            let name = text(object, "/metadata/name");
+            return Err(ApiError::invalid(kind, name, cause));
         }
         if max < min {
             let why = "must be greater than or equal to `minReplicas`";

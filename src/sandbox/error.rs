@@ -77,6 +77,17 @@ impl Error {
     }
 }
 
+/// One cause as the details list it: `spec.replicas: Invalid value: -1: ...` in its parts.
+fn cause_of(cause: &str) -> Value {
+    let (field, message) = cause.split_once(": ").unwrap_or(("", cause));
+    let reason = match message.split(':').next().unwrap_or("") {
+        "Required value" => "FieldValueRequired",
+        "Unsupported value" => "FieldValueNotSupported",
+        _ => "FieldValueInvalid",
+    };
+    json!({"field": field, "message": message, "reason": reason})
+}
+
 /// A `Status` of the API server.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
@@ -129,10 +140,27 @@ impl ApiError {
     }
 
     pub(crate) fn uid_conflict(kind: &Kind, name: &str, wanted: &str, found: &str) -> Self {
+        Self::uid_conflict_at((&kind.qualified(), kind), name, wanted, found)
+    }
+
+    /// The same at the scale subresource.
+    pub(crate) fn scale_uid_conflict(kind: &Kind, name: &str, wanted: &str, found: &str) -> Self {
+        let place = format!("{}/scale", kind.plural);
+        let qualified = format!("{place}.{}", kind.group);
+        let mut error = Self::uid_conflict_at((&qualified, kind), name, wanted, found);
+        error.details["kind"] = json!(place);
+        error
+    }
+
+    fn uid_conflict_at(
+        (qualified, kind): (&str, &Kind),
+        name: &str,
+        wanted: &str,
+        found: &str,
+    ) -> Self {
         let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": Precondition failed: UID in \
-             precondition: {wanted}, UID in object meta: {found}",
-            kind.qualified()
+            "Operation cannot be fulfilled on {qualified} \"{name}\": Precondition failed: UID in \
+             precondition: {wanted}, UID in object meta: {found}"
         );
         Self::new(409, "Conflict", message).about(kind, name)
     }
@@ -141,7 +169,27 @@ impl ApiError {
         let message = format!("{} \"{name}\" is invalid: {cause}", kind.qualified_kind());
         let mut error = Self::new(422, "Invalid", message).about(kind, name);
         error.details["kind"] = json!(kind.kind);
+        error.details["causes"] = json!([cause_of(cause)]);
         error
+    }
+
+    /// A Scale that cannot be: the subresource has a kind of its own.
+    pub(crate) fn invalid_scale(name: &str, cause: &str) -> Self {
+        let message = format!("Scale.autoscaling \"{name}\" is invalid: {cause}");
+        Self {
+            details: json!({"name": name, "group": "autoscaling", "kind": "Scale",
+                "causes": [cause_of(cause)]}),
+            ..Self::new(422, "Invalid", message)
+        }
+    }
+
+    /// Options of a request that cannot be.
+    pub(crate) fn invalid_options(kind: &str, cause: &str) -> Self {
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {cause}");
+        Self {
+            details: json!({"group": "meta.k8s.io", "kind": kind, "causes": [cause_of(cause)]}),
+            ..Self::new(422, "Invalid", message)
+        }
     }
 
     /// A JSON patch that does not apply; upstream keeps the cause to itself, the log has it.

@@ -15,6 +15,9 @@ var argocdReads = []string{
 	"RevisionChartDetails", "PodLogs", "Version", "Check", "ServerSideDiff",
 }
 
+// ownCalls are the test bed's: it asks for a session and for tokens whenever it comes up.
+var ownCalls = []string{"/session.SessionService/Create", "/account.AccountService/CreateToken"}
+
 // argocdVerbs are a plan's words for the methods that write to an Application; any other method
 // is its own word, which no plan says.
 var argocdVerbs = map[string]string{
@@ -22,72 +25,88 @@ var argocdVerbs = map[string]string{
 	"Patch": "patch", "Update": "patch", "UpdateSpec": "patch",
 }
 
-// call is a call that argocd-server received and that is no read. It logs the caller and the
-// request when it receives a call, and the outcome, without them, when the call is over.
+// call is a write that was asked of argocd-server.
 type call struct {
-	account, method, project, name string
+	account, verb, project, name string
 }
 
 func (c call) String() string {
-	return fmt.Sprintf("%s: %s of %s/%s", c.account, c.method, c.project, c.name)
+	text := strings.TrimSpace(fmt.Sprintf("%s argocd %s ", c.account, c.verb))
+	if c.project != "" {
+		return fmt.Sprintf("%s %s/%s", text, c.project, c.name)
+	}
+	return text + " " + c.name
 }
 
-// in tells whether a plan said so. A request may leave the project out; then the name decides.
+// in tells whether a plan said so. Where the log leaves the project out, the name decides.
 func (c call) in(said writes) bool {
-	verb, known := argocdVerbs[c.method]
-	if !known {
-		return false
-	}
 	if c.project != "" {
-		return said[fmt.Sprintf("argocd %s %s/%s", verb, c.project, c.name)]
+		return said[fmt.Sprintf("argocd %s %s/%s", c.verb, c.project, c.name)]
 	}
 	for write := range said {
 		words := strings.Fields(write)
-		if len(words) == 3 && words[0] == "argocd" && words[1] == verb && strings.HasSuffix(words[2], "/"+c.name) {
+		if len(words) == 3 && words[0] == "argocd" && words[1] == c.verb && strings.HasSuffix(words[2], "/"+c.name) {
 			return true
 		}
 	}
 	return false
 }
 
-// received reads the line of a call that is no read.
+// received reads the line by which argocd-server takes a call in: what is asked, not by whom.
 func received(line map[string]any) (call, bool) {
-	method := field(line, "grpc.method")
-	if !strings.HasPrefix(field(line, "msg"), "received ") || method == "" || isArgoCDRead(method) {
+	path := strings.TrimPrefix(strings.TrimPrefix(field(line, "msg"), "received unary call "), "received streaming call ")
+	method := path[strings.LastIndex(path, "/")+1:]
+	if !strings.HasPrefix(path, "/") || isArgoCDRead(method) || slices.Contains(ownCalls, path) {
 		return call{}, false
 	}
-	var claims struct{ Sub string }
-	_ = json.Unmarshal([]byte(field(line, "grpc.request.claims")), &claims)
-	account, _, _ := strings.Cut(claims.Sub, ":")
-	return call{
-		account: account, method: method,
-		project: field(line, "grpc.request.content", "project"),
-		name:    field(line, "grpc.request.content", "name"),
-	}, true
+	verb := argocdVerbs[method]
+	if verb == "" || !strings.HasPrefix(path, "/application.ApplicationService/") {
+		verb = path
+	}
+	return call{verb: verb, project: field(line, "grpc.request.content", "project"), name: field(line, "grpc.request.content", "name")}, true
+}
+
+// carriedOut reads the line about a write that has been done to an Application, with its author.
+func carriedOut(line map[string]any) (call, bool) {
+	user, name := field(line, "user"), field(line, "application")
+	if user == "" || name == "" {
+		return call{}, false
+	}
+	done := strings.TrimPrefix(field(line, "msg"), user+" ")
+	verb := done
+	for words, word := range map[string]string{
+		"initiated rollback": "rollback", "initiated sync": "sync", "initiated partial sync": "sync",
+		"terminated running operation": "terminate", "updated application": "patch",
+	} {
+		if strings.HasPrefix(done, words) {
+			verb = word
+		}
+	}
+	return call{account: user, verb: verb, name: name}, true
 }
 
 func isArgoCDRead(method string) bool {
 	return slices.ContainsFunc(argocdReads, func(prefix string) bool { return strings.HasPrefix(method, prefix) })
 }
 
-// judgeArgoCD: the read-only account called nothing that writes, the others what their plans
-// said, and nobody was denied a write, which the admin never is.
+// judgeArgoCD: argocd-server logs what was asked, then what it did and for whom, then the outcome.
+// The administrator's token is used for nothing while unship is judged: so whatever was asked must
+// be in somebody's plan, whatever was done in its author's, and nothing was denied.
 func judgeArgoCD(v *verdict, lines []map[string]any, said plans) {
-	reads, others := 0, map[string]int{}
-	written := map[string][]call{}
-	var byDevpod, denied []string
+	reads := 0
+	done := map[string]int{}
+	var unplanned, foreign, denied []string
 	for _, line := range lines {
-		method, code := field(line, "grpc.method"), field(line, "grpc.code")
-		if c, ok := received(line); ok {
-			switch {
-			case c.account == "devpod":
-				byDevpod = append(byDevpod, c.String())
-			case slices.Contains(argocdWriters, c.account):
-				written[c.account] = append(written[c.account], c)
-			default:
-				others[c.account+" "+method]++
+		if c, ok := received(line); ok && !slices.ContainsFunc(argocdWriters, func(account string) bool { return c.in(said[account]) }) {
+			unplanned = append(unplanned, c.String()+" is in no plan")
+		}
+		if c, ok := carriedOut(line); ok {
+			done[c.account]++
+			if !c.in(said[c.account]) {
+				foreign = append(foreign, c.String()+" is in no plan of its author")
 			}
 		}
+		method, code := field(line, "grpc.method"), field(line, "grpc.code")
 		switch refused := code == "PermissionDenied" || code == "Unauthenticated"; {
 		case method == "" || code == "":
 		case isArgoCDRead(method):
@@ -96,17 +115,9 @@ func judgeArgoCD(v *verdict, lines []map[string]any, said plans) {
 			denied = append(denied, fmt.Sprintf("%s.%s -> %s: %s", field(line, "grpc.service"), method, code, field(line, "grpc.error")))
 		}
 	}
-	v.check(fmt.Sprintf("no denied write at argocd-server (%d reads; writes by others: %v)", reads, others), denied)
-	v.check("Argo CD's account devpod called nothing that writes", byDevpod)
-	for _, account := range argocdWriters {
-		var unplanned []string
-		for _, c := range written[account] {
-			if !c.in(said[account]) {
-				unplanned = append(unplanned, "in no plan: "+c.String())
-			}
-		}
-		v.check(fmt.Sprintf("Argo CD's account %s called only what its plans said (%d calls)", account, len(written[account])), unplanned)
-	}
+	v.check(fmt.Sprintf("no denied write at argocd-server (%d reads)", reads), denied)
+	v.check("argocd-server was asked only for what a plan said", unplanned)
+	v.check(fmt.Sprintf("what argocd-server did was in its author's plan: %v", done), foreign)
 }
 
 // judgeRights: the account's token must not be able to write: what was never tried could still

@@ -25,6 +25,7 @@ pub(crate) fn answer(
     if !target.subresource.is_empty() && !kind.subresources.contains(&target.subresource.as_str()) {
         return Err(ApiError::no_route());
     }
+    check_dry_run(call)?;
     world.store.with(|objects| match call.verb {
         "get" if target.subresource == "scale" => {
             let object = objects.require(kind, &target.namespace, &target.name)?;
@@ -52,6 +53,25 @@ pub(crate) fn answer(
         "deletecollection" => delete_all(objects, call, kind, target),
         _ => Err(ApiError::method_not_allowed()),
     })
+}
+
+/// `dryRun` is `All` or nothing.
+fn check_dry_run(call: &Call) -> Result<(), ApiError> {
+    let options = match call.verb {
+        "create" => "CreateOptions",
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        "delete" | "deletecollection" => "DeleteOptions",
+        _ => return Ok(()),
+    };
+    match call.param("dryRun") {
+        "" | "All" => Ok(()),
+        other => {
+            let cause =
+                format!("dryRun: Unsupported value: [\"{other}\"]: supported values: \"All\"");
+            Err(ApiError::invalid_options(options, &cause))
+        }
+    }
 }
 
 fn get(
@@ -280,8 +300,18 @@ fn write_scale(
     change: Change<'_>,
 ) -> Result<Answer, ApiError> {
     let wanted = change(&scale_of(old))?;
-    let replicas = int(&wanted, "/spec/replicas")
-        .ok_or_else(|| ApiError::bad_request("Scale without spec.replicas"))?;
+    // Left out is 0: the field is a plain number.
+    let replicas = int(&wanted, "/spec/replicas").unwrap_or(0);
+    let name = text(old, "/metadata/name");
+    let uids = [&wanted, old].map(|o| text(o, "/metadata/uid"));
+    if !uids[0].is_empty() && uids[0] != uids[1] {
+        return Err(ApiError::scale_uid_conflict(kind, name, uids[0], uids[1]));
+    }
+    if replicas < 0 {
+        let cause =
+            format!("spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0");
+        return Err(ApiError::invalid_scale(name, &cause));
+    }
     let mut new = old.clone();
     new["spec"]["replicas"] = json!(replicas);
     let version = text(&wanted, "/metadata/resourceVersion");
@@ -299,11 +329,15 @@ fn scale_of(object: &Value) -> Value {
         .into_iter()
         .map(|(k, v)| format!("{k}={v}"))
         .collect();
+    let spec = match int(object, "/spec/replicas").unwrap_or(0) {
+        0 => json!({}),
+        some => json!({"replicas": some}),
+    };
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
             "resourceVersion": meta["resourceVersion"],
             "creationTimestamp": meta["creationTimestamp"]},
-        "spec": {"replicas": object["spec"]["replicas"]},
+        "spec": spec,
         "status": {"replicas": int(object, "/status/replicas").unwrap_or(0),
             "selector": selector.join(",")}})
 }
@@ -323,6 +357,12 @@ fn patch(
         .trim()
         .to_owned();
     let patch = parse_body(body)?;
+    if media == "application/json-patch+json" && !patch.is_array() {
+        return Err(ApiError::bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type \
+             []handlers.jsonPatchOp",
+        ));
+    }
     let apply = media.starts_with("application/apply-patch");
     if apply && objects.get(kind, &target.namespace, &target.name).is_none() {
         let nameless = Target {
@@ -347,6 +387,12 @@ fn patch(
             // Server-side apply is taken as a merge: fields left out are not given up.
             _ if apply => merge::strategic(&mut new, &patch),
             other => return Err(ApiError::unsupported_media(other)),
+        }
+        // A patch has no precondition on the uid, as an update has: it may not change it.
+        let uid = text(&new, "/metadata/uid");
+        if target.subresource.is_empty() && uid != text(old, "/metadata/uid") {
+            let cause = format!("metadata.uid: Invalid value: \"{uid}\": field is immutable");
+            return Err(ApiError::invalid(kind, &target.name, &cause));
         }
         Ok(new)
     })
