@@ -24,6 +24,11 @@ pub(crate) fn record(old: Option<&Value>, new: &mut Value, by: Writer<'_>, part:
         }
     }
     entries.retain(|e| e["fieldsV1"].as_object().is_some_and(|f| !f.is_empty()));
+    // A Scale leaves 0 out, so nobody owns it.
+    if part == Part::Scale && new["spec"]["replicas"] == 0 {
+        set(new, &["metadata", "managedFields"], Value::Array(entries));
+        return;
+    }
     let operation = if by.apply { "Apply" } else { "Update" };
     let subresource = match part {
         Part::Main => "",

@@ -8,7 +8,7 @@ use super::request::{Call, Target};
 use super::{Answer, Selector, admission, parse_body, table};
 use crate::sandbox::defaults;
 use crate::sandbox::error::ApiError;
-use crate::sandbox::json::{int, list, set, suffix, text};
+use crate::sandbox::json::{int, list, set, suffix, text, unset};
 use crate::sandbox::kinds::{Kind, by_kind};
 use crate::sandbox::store::{Objects, Part, Writer};
 use crate::sandbox::world::World;
@@ -107,7 +107,10 @@ fn list_objects(
     let partial = call.accept.contains("as=PartialObjectMetadataList");
     let items: Vec<Value> = found
         .into_iter()
-        .map(|o| if partial { table::partial(&o) } else { o })
+        .map(|o| match partial {
+            true => table::partial(&o),
+            false => listed(kind, o),
+        })
         .collect();
     let (list_kind, api) = if partial {
         (
@@ -122,6 +125,15 @@ fn list_objects(
         json!({"kind": list_kind, "apiVersion": api,
                "metadata": {"resourceVersion": version}, "items": items}),
     ))
+}
+
+/// An item of a list: those of built-in kinds do not say what they are, custom resources do.
+fn listed(kind: &Kind, mut object: Value) -> Value {
+    if kind.group != "argoproj.io" {
+        unset(&mut object, &["apiVersion"]);
+        unset(&mut object, &["kind"]);
+    }
+    object
 }
 
 fn select(
@@ -215,10 +227,10 @@ pub(crate) fn prepare(
         "managedFields",
         "generation",
     ] {
-        crate::sandbox::json::unset(object, &["metadata", field]);
+        unset(object, &["metadata", field]);
     }
     if kind.subresources.contains(&"status") {
-        crate::sandbox::json::unset(object, &["status"]);
+        unset(object, &["status"]);
     }
     defaults::check(kind, object, None)?;
     defaults::fill(kind, object);
