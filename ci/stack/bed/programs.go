@@ -361,7 +361,12 @@ func (s *stack) writeEnvironment(tokens map[string]string) error {
 	}
 	var text strings.Builder
 	for _, pair := range pairs {
-		fmt.Fprintf(&text, "export %s='%s'\n", pair[0], strings.ReplaceAll(pair[1], "'", `'\''`))
+		text.WriteString(variable(pair[0], pair[1]))
 	}
 	return os.WriteFile(s.path("env"), []byte(text.String()), 0o600)
+}
+
+// variable is one line of the environment file.
+func variable(name, value string) string {
+	return fmt.Sprintf("export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
 }

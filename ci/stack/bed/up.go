@@ -144,9 +144,11 @@ func (s *stack) lock() (func(), error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// healthy tells whether everything that an earlier up started runs and answers.
+// healthy tells whether everything that an earlier up started, with the same programs, runs and
+// answers.
 func (s *stack) healthy() bool {
-	if _, err := os.Stat(s.path("env")); err != nil {
+	text, err := os.ReadFile(s.path("env"))
+	if err != nil || !strings.Contains(string(text), variable("UNSHIP_WORLD_BIN", s.bin)) {
 		return false
 	}
 	for _, name := range stopOrder {
