@@ -58,6 +58,13 @@ impl<'s> Unship<'s> {
         }
     }
 
+    /// With read-only rights that leave logs out.
+    pub(crate) fn without_logs(mut self) -> Self {
+        self.writers[0] = None;
+        let kubeconfig = self.stage.world.variable("UNSHIP_WORLD_LOGLESS_KUBECONFIG");
+        self.with("KUBECONFIG", kubeconfig)
+    }
+
     /// Without anything of Argo CD.
     pub(crate) fn without_argocd(mut self) -> Self {
         self.environment

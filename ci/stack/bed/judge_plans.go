@@ -11,6 +11,8 @@ import (
 var (
 	kubernetesWriters = []string{"deployer", "scaler", "operator"}
 	argocdWriters     = []string{"operator", "syncer"}
+	// kubernetesOthers are all ServiceAccounts besides the observer.
+	kubernetesOthers = append([]string{"logless"}, kubernetesWriters...)
 )
 
 // writes are what the plans of one identity said that they would write.

@@ -211,8 +211,8 @@ func (s *stack) startObserver() error {
 	if err := s.token("devpod", "devpod-observer", "observer"); err != nil {
 		return err
 	}
-	for _, writer := range kubernetesWriters {
-		if err := s.token("devpod", writer, writer); err != nil {
+	for _, other := range kubernetesOthers {
+		if err := s.token("devpod", other, other); err != nil {
 			return err
 		}
 	}
@@ -353,8 +353,8 @@ func (s *stack) writeEnvironment(tokens map[string]string) error {
 		{"UNSHIP_WORLD_ARGOCD_LOG", s.path("logs", "argocd-server.log")},
 		{"UNSHIP_WORLD_GIT_LOG", s.path("logs", "git-access.log")},
 	}
-	for _, writer := range kubernetesWriters {
-		pairs = append(pairs, [2]string{"UNSHIP_WORLD_" + strings.ToUpper(writer) + "_KUBECONFIG", s.kubeconfigPath(writer)})
+	for _, other := range kubernetesOthers {
+		pairs = append(pairs, [2]string{"UNSHIP_WORLD_" + strings.ToUpper(other) + "_KUBECONFIG", s.kubeconfigPath(other)})
 	}
 	for _, writer := range argocdWriters {
 		pairs = append(pairs, [2]string{"UNSHIP_WORLD_" + strings.ToUpper(writer) + "_ARGOCD_TOKEN", tokens[writer]})
