@@ -1,6 +1,7 @@
 //! What can be done to a stage to bring it into the state that a scenario is about.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -17,9 +18,31 @@ impl Stage {
         let annotations = json!({"argocd.argoproj.io/skip-reconcile": value});
         let patch = json!({"metadata": {"annotations": annotations}});
         self.patch(Kind::Application, &patch);
+        if skip {
+            self.wait_left_alone();
+        }
     }
 
-    /// Takes automated sync away from the Application, or gives it back with self-heal.
+    /// Waits until nobody has written to the Application for two seconds: its controller goes on
+    /// with what it has begun or queued before it hears of the annotation.
+    fn wait_left_alone(&self) {
+        let mut last = (Value::Null, Instant::now());
+        self.world
+            .until("Argo CD leaves the Application alone", || {
+                let now = self.application()["metadata"]["resourceVersion"].clone();
+                if now != last.0 {
+                    last = (now.clone(), Instant::now());
+                }
+                if last.1.elapsed() > Duration::from_secs(2) {
+                    return Ok(());
+                }
+                Err(format!("written to again: {now}"))
+            });
+    }
+
+    /// Takes automated sync away from the Application, or gives it back with self-heal; returns
+    /// when Argo CD's controller knows and no sync of its own is still running. Not while reconciling is
+    /// skipped: then it never knows.
     pub(crate) fn auto_sync(&self, on: bool) {
         let automated = if on {
             json!({"prune": true, "selfHeal": true})
@@ -28,6 +51,17 @@ impl Stage {
         };
         let patch = json!({"spec": {"syncPolicy": {"automated": automated}}});
         self.patch(Kind::Application, &patch);
+        self.refresh();
+        self.world.until("no operation is running", || {
+            let application = self.application();
+            let phase = &application["status"]["operationState"]["phase"];
+            let running = !application["operation"].is_null() || phase == "Running";
+            if running {
+                Err(phase.to_string())
+            } else {
+                Ok(())
+            }
+        });
     }
 
     /// Adds an autoscaler of the workload.
