@@ -10,10 +10,10 @@ use super::rbac::{self, User};
 pub(crate) const NAMESPACE: &str = "devpod";
 /// The one that may only read.
 pub(crate) const OBSERVER: &str = "devpod-observer";
-/// Those that may write something, each of them with everything that the observer may read:
-/// `deployer` patches workloads, `scaler` their number of replicas only, `operator` is a deployer
-/// that may change Applications as well.
-pub(crate) const WRITERS: [&str; 3] = ["deployer", "scaler", "operator"];
+/// The others, each of them with everything that the observer may read: `deployer` patches
+/// workloads, `scaler` the replicas of Deployments only, `operator` is a deployer that may change
+/// Applications as well. `logless` is an observer that may not even read logs.
+pub(crate) const OTHERS: [&str; 4] = ["deployer", "scaler", "operator", "logless"];
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -26,12 +26,14 @@ pub(crate) fn user(name: &str) -> User {
 pub(crate) fn objects() -> Vec<Value> {
     let mut all = vec![json!({"apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": NAMESPACE}})];
-    let names: Vec<&str> = [OBSERVER].into_iter().chain(WRITERS).collect();
+    let names: Vec<&str> = [OBSERVER].into_iter().chain(OTHERS).collect();
     all.extend(names.iter().map(|name| {
         json!({"apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": name, "namespace": NAMESPACE}})
     }));
     all.extend(cluster_role(OBSERVER, &rbac::observer_rules(), &names));
+    let with_logs = &names[..names.len() - 1];
+    all.extend(cluster_role("log-reader", &rbac::log_rules(), with_logs));
     all.extend(cluster_role(
         "deployer",
         &deployer_rules(),
@@ -93,23 +95,29 @@ mod tests {
     use crate::sandbox::rbac::{Attempt, allowed};
     use crate::sandbox::store::{Objects, Writer};
 
-    /// Verb, group, resource and namespace, and which of observer, deployer, scaler and operator
-    /// may.
-    const RIGHTS: [(&str, &str, &str, [u8; 4]); 14] = [
-        ("list", "/pods", "mcp", [1, 1, 1, 1]),
-        ("patch", "apps/deployments", "mcp", [0, 1, 0, 1]),
-        ("patch", "apps/statefulsets", "mcp", [0, 1, 0, 1]),
-        ("patch", "apps/daemonsets", "mcp", [0, 1, 0, 1]),
-        ("patch", "apps/deployments/scale", "mcp", [0, 1, 1, 1]),
-        ("patch", "apps/statefulsets/scale", "mcp", [0, 1, 0, 1]),
-        ("update", "apps/deployments/scale", "mcp", [0, 0, 1, 0]),
-        ("update", "apps/deployments", "mcp", [0, 0, 0, 0]),
-        ("delete", "apps/deployments", "mcp", [0, 0, 0, 0]),
-        ("list", "apps/controllerrevisions", "mcp", [0, 1, 0, 1]),
-        ("patch", "argoproj.io/applications", "argocd", [0, 0, 0, 1]),
-        ("patch", "argoproj.io/applications", "mcp", [0, 0, 0, 0]),
-        ("create", "/pods/exec", "mcp", [0, 0, 0, 0]),
-        ("get", "/secrets", "mcp", [0, 0, 0, 0]),
+    /// Verb, group, resource and namespace, and which of observer, deployer, scaler, operator and
+    /// logless may.
+    const RIGHTS: [(&str, &str, &str, [u8; 5]); 15] = [
+        ("get", "/pods/log", "mcp", [1, 1, 1, 1, 0]),
+        ("list", "/pods", "mcp", [1, 1, 1, 1, 1]),
+        ("patch", "apps/deployments", "mcp", [0, 1, 0, 1, 0]),
+        ("patch", "apps/statefulsets", "mcp", [0, 1, 0, 1, 0]),
+        ("patch", "apps/daemonsets", "mcp", [0, 1, 0, 1, 0]),
+        ("patch", "apps/deployments/scale", "mcp", [0, 1, 1, 1, 0]),
+        ("patch", "apps/statefulsets/scale", "mcp", [0, 1, 0, 1, 0]),
+        ("update", "apps/deployments/scale", "mcp", [0, 0, 1, 0, 0]),
+        ("update", "apps/deployments", "mcp", [0, 0, 0, 0, 0]),
+        ("delete", "apps/deployments", "mcp", [0, 0, 0, 0, 0]),
+        ("list", "apps/controllerrevisions", "mcp", [0, 1, 0, 1, 0]),
+        (
+            "patch",
+            "argoproj.io/applications",
+            "argocd",
+            [0, 0, 0, 1, 0],
+        ),
+        ("patch", "argoproj.io/applications", "mcp", [0, 0, 0, 0, 0]),
+        ("create", "/pods/exec", "mcp", [0, 0, 0, 0, 0]),
+        ("get", "/secrets", "mcp", [0, 0, 0, 0, 0]),
     ];
 
     #[test]
@@ -132,7 +140,7 @@ mod tests {
                 namespace,
                 name: "",
             };
-            let found = [OBSERVER, "deployer", "scaler", "operator"]
+            let found = [OBSERVER, "deployer", "scaler", "operator", "logless"]
                 .map(|name| u8::from(allowed(&store, &user(name), &attempt).is_some()));
             assert_eq!(found, expected, "{verb} {place} in {namespace}");
         }

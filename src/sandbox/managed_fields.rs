@@ -24,6 +24,11 @@ pub(crate) fn record(old: Option<&Value>, new: &mut Value, by: Writer<'_>, part:
         }
     }
     entries.retain(|e| e["fieldsV1"].as_object().is_some_and(|f| !f.is_empty()));
+    // A Scale leaves 0 out, so nobody owns it.
+    if part == Part::Scale && new["spec"]["replicas"] == 0 {
+        set(new, &["metadata", "managedFields"], Value::Array(entries));
+        return;
+    }
     let operation = if by.apply { "Apply" } else { "Update" };
     let subresource = part.subresource();
     let mine = entries.iter_mut().find(|e| {
@@ -34,17 +39,25 @@ pub(crate) fn record(old: Option<&Value>, new: &mut Value, by: Writer<'_>, part:
     match mine {
         Some(entry) => {
             union(&mut entry["fieldsV1"], &changed);
-            entry["time"] = now();
+            if part != Part::Scale {
+                entry["time"] = now();
+            }
         }
         None => {
             let mut entry = json!({
                 "manager": by.manager, "operation": operation, "fieldsType": "FieldsV1",
-                "apiVersion": new["apiVersion"], "time": now(), "fieldsV1": changed,
+                "apiVersion": new["apiVersion"], "fieldsV1": changed,
             });
             if !subresource.is_empty() {
                 entry["subresource"] = json!(subresource);
             }
-            entries.push(entry);
+            // An entry of the scale subresource has no time, and so comes first.
+            if part == Part::Scale {
+                entries.insert(0, entry);
+            } else {
+                entry["time"] = now();
+                entries.push(entry);
+            }
         }
     }
     set(new, &["metadata", "managedFields"], Value::Array(entries));

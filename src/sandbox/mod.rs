@@ -107,11 +107,11 @@ impl Sandbox {
         let argocd = Server::start(0, argocd::router(world.clone())).await?;
         let control = Server::start(0, control::router(world.clone())).await?;
         let mut servers = Vec::new();
-        let mut writers = Vec::new();
-        for name in identities::WRITERS {
+        let mut others = Vec::new();
+        for name in identities::OTHERS {
             let user = identities::user(name);
             let server = Server::start(0, api::router(endpoint(&user, true))).await?;
-            writers.push((name, server.url.clone()));
+            others.push((name, server.url.clone()));
             servers.push(server);
         }
         bootstrap(&world)?;
@@ -122,7 +122,7 @@ impl Sandbox {
             argocd: argocd.url.clone(),
             git: git.url.clone(),
             control: control.url.clone(),
-            writers,
+            others,
         };
         let environment = write_environment(&world, &dir, &urls)?;
         let tasks = vec![
@@ -327,9 +327,9 @@ struct Urls {
     argocd: String,
     git: String,
     control: String,
-    /// The API server for each identity that may write; kubectl sends no tokens over plain http,
-    /// so the address tells who asks.
-    writers: Vec<(&'static str, String)>,
+    /// The API server for each other identity; kubectl sends no tokens over plain http, so the
+    /// address tells who asks.
+    others: Vec<(&'static str, String)>,
 }
 
 fn new_world(dir: &Path, options: &Options) -> Result<World, Error> {
@@ -446,7 +446,7 @@ fn write_environment(
     ];
     let mut environment: Vec<(String, String)> =
         pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-    for (name, server) in &urls.writers {
+    for (name, server) in &urls.others {
         let path = kubeconfig(name, identities::user(name), name, server)?;
         let variable = format!("UNSHIP_WORLD_{}_KUBECONFIG", name.to_uppercase());
         environment.push((variable, path));

@@ -211,13 +211,17 @@ pub(crate) fn refusal(user: &User, attempt: &Attempt<'_>) -> (String, Value) {
     (message, details)
 }
 
-/// The ClusterRole of the read-only observer.
+/// The ClusterRole by which containers' logs are read.
+pub(crate) fn log_rules() -> Value {
+    json!([{"apiGroups": [""], "verbs": ["get"], "resources": ["pods/log"]}])
+}
+
+/// The ClusterRole of the read-only observer, without logs.
 pub(crate) fn observer_rules() -> Value {
     let read = ["get", "list", "watch"];
     json!([
         {"apiGroups": [""], "verbs": read, "resources":
             ["pods", "services", "endpoints", "events", "namespaces", "nodes"]},
-        {"apiGroups": [""], "verbs": ["get"], "resources": ["pods/log"]},
         {"apiGroups": ["apps"], "verbs": read, "resources":
             ["deployments", "replicasets", "statefulsets", "daemonsets"]},
         {"apiGroups": ["batch"], "verbs": read, "resources": ["jobs", "cronjobs"]},
@@ -267,7 +271,6 @@ mod tests {
             allowed(&objects, &user, &attempt).is_some()
         };
         assert!(may("list", "", "pods"));
-        assert!(may("get", "", "pods/log"));
         assert!(may(
             "create",
             "authorization.k8s.io",

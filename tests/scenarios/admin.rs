@@ -12,13 +12,16 @@ pub(crate) struct Admin {
 }
 
 /// What the scenarios touch: the path of a collection in a namespace.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Namespace,
     Pod,
     Service,
     Deployment,
     ReplicaSet,
+    StatefulSet,
+    DaemonSet,
+    ControllerRevision,
     Autoscaler,
     Application,
     ApplicationSet,
@@ -33,6 +36,9 @@ impl Kind {
             Self::Service => ("api/v1", "services"),
             Self::Deployment => ("apis/apps/v1", "deployments"),
             Self::ReplicaSet => ("apis/apps/v1", "replicasets"),
+            Self::StatefulSet => ("apis/apps/v1", "statefulsets"),
+            Self::DaemonSet => ("apis/apps/v1", "daemonsets"),
+            Self::ControllerRevision => ("apis/apps/v1", "controllerrevisions"),
             Self::Autoscaler => ("apis/autoscaling/v2", "horizontalpodautoscalers"),
             Self::Application => ("apis/argoproj.io/v1alpha1", "applications"),
             Self::ApplicationSet => ("apis/argoproj.io/v1alpha1", "applicationsets"),

@@ -15,20 +15,32 @@ fn right<'a>(access: &'a Outcome, right: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("no answer about {right:?} in {}", access.story()))
 }
 
-/// Rights in the namespace: observer, deployer, scaler, operator.
-const RIGHTS: [(&str, [bool; 4]); 12] = [
-    ("list deployments.apps", [true; 4]),
-    ("get pods/log", [true; 4]),
-    ("list horizontalpodautoscalers.autoscaling", [true; 4]),
-    ("patch deployments.apps", [false, true, false, true]),
-    ("patch statefulsets.apps", [false, true, false, true]),
-    ("patch daemonsets.apps", [false, true, false, true]),
-    ("patch deployments.apps/scale", [false, true, true, true]),
-    ("get deployments.apps/scale", [false, false, true, false]),
-    ("patch statefulsets.apps/scale", [false, true, false, true]),
-    ("list controllerrevisions.apps", [false, true, false, true]),
-    ("create pods/exec", [false; 4]),
-    ("patch horizontalpodautoscalers.autoscaling", [false; 4]),
+/// Rights in the namespace: observer, deployer, scaler, operator, and who may not read logs.
+const RIGHTS: [(&str, [bool; 5]); 12] = [
+    ("list deployments.apps", [true; 5]),
+    ("get pods/log", [true, true, true, true, false]),
+    ("list horizontalpodautoscalers.autoscaling", [true; 5]),
+    ("patch deployments.apps", [false, true, false, true, false]),
+    ("patch statefulsets.apps", [false, true, false, true, false]),
+    ("patch daemonsets.apps", [false, true, false, true, false]),
+    (
+        "patch deployments.apps/scale",
+        [false, true, true, true, false],
+    ),
+    (
+        "get deployments.apps/scale",
+        [false, false, true, false, false],
+    ),
+    (
+        "patch statefulsets.apps/scale",
+        [false, true, false, true, false],
+    ),
+    (
+        "list controllerrevisions.apps",
+        [false, true, false, true, false],
+    ),
+    ("create pods/exec", [false; 5]),
+    ("patch horizontalpodautoscalers.autoscaling", [false; 5]),
 ];
 
 /// Nothing is tried out: the API server is asked.
@@ -40,6 +52,7 @@ pub(crate) fn each_identity_may_what_its_name_says(world: &'static World) {
         stage.user().as_deployer(),
         stage.user().as_scaler(),
         stage.user().as_operator(),
+        stage.user().without_logs(),
     ];
     for (at, user) in users.into_iter().enumerate() {
         let access = user.run(&["access", "-n", &stage.name]).ends_with(0);

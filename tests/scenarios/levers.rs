@@ -98,10 +98,11 @@ impl Stage {
             &json!({"metadata": {"labels": {DENY: value}}}),
         );
         let deployer = self.world.connect("UNSHIP_WORLD_DEPLOYER_KUBECONFIG");
-        let path = Kind::Deployment.path(self.place(Kind::Deployment));
+        let path = self.kind.path(self.place(self.kind));
         let path = format!("{path}?dryRun=All");
         let patch = json!({"spec": {"minReadySeconds": 1}});
-        self.planned("deployer", "patch deployments.apps");
+        let plural = format!("{:?}s.apps", self.kind).to_lowercase();
+        self.planned("deployer", &format!("patch {plural}"));
         self.world.until("admission knows the label", || {
             let tried = deployer.try_patch(&path, "merge-patch", &patch);
             match self.world.wait(tried) {

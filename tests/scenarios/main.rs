@@ -99,6 +99,7 @@ scenarios! {
         an_operator_and_a_syncer_may_sync;
     stages:
         an_unmanaged_stage_crashes_without_git
+        other_workloads_crash_without_git
         a_read_only_command_changes_no_object
         admission_denies_a_patch_by_hand
         a_stage_takes_every_lever

@@ -33,8 +33,10 @@ pub(crate) struct Setting {
     pub(crate) labels: Vec<(&'static str, &'static str)>,
     /// The Deployment's progress deadline, in seconds.
     pub(crate) progress_deadline: Option<u32>,
-    /// The Deployment's replicas, else 1.
+    /// The workload's replicas, else 1.
     pub(crate) replicas: Option<u32>,
+    /// What the workload of an unmanaged stage is, else a Deployment.
+    pub(crate) kind: Option<Kind>,
     /// Whether the Application belongs to an AppProject of its own.
     pub(crate) own_project: bool,
     /// More files of the first commit.
@@ -49,6 +51,8 @@ pub(crate) struct Stage {
     pub(crate) folder: PathBuf,
     /// Where its manifests are; none where it is unmanaged.
     pub(super) source: Option<Source>,
+    /// What the workload is.
+    pub(super) kind: Kind,
     progress_deadline: Option<u32>,
     replicas: Option<u32>,
     own_project: bool,
@@ -102,6 +106,7 @@ impl Stage {
             name: world.name(scenario),
             folder: world.folder(scenario),
             source: None,
+            kind: setting.kind.unwrap_or(Kind::Deployment),
             progress_deadline: setting.progress_deadline,
             replicas: setting.replicas,
             own_project: setting.own_project,
@@ -247,6 +252,14 @@ impl Stage {
             .expect("the Application is there")
     }
 
+    /// The workload as it is typed.
+    pub(super) fn target(&self) -> String {
+        match self.kind {
+            Kind::Deployment => WORKLOAD.to_owned(),
+            other => format!("{other:?}/{WORKLOAD}").to_lowercase(),
+        }
+    }
+
     /// What Argo CD says about the stage.
     fn shipped(&self) -> String {
         let application = self.get(Kind::Application);
@@ -265,9 +278,7 @@ impl Stage {
         match kind {
             Kind::Application | Kind::ApplicationSet | Kind::AppProject => ("argocd", &self.name),
             Kind::Namespace => ("", &self.name),
-            Kind::Pod | Kind::Deployment | Kind::ReplicaSet | Kind::Service | Kind::Autoscaler => {
-                (&self.name, WORKLOAD)
-            }
+            _ => (&self.name, WORKLOAD),
         }
     }
 
@@ -290,13 +301,21 @@ impl Stage {
     pub(crate) fn wait_live(&self, release: &str) {
         self.world
             .until(&format!("{release} is live in {}", self.name), || {
-                let seen = self.deployment().ok_or_else(|| self.shipped())?;
+                let seen = self.get(self.kind).ok_or_else(|| self.shipped())?;
                 let status = &seen["status"];
+                let (counts, wanted) = match self.kind {
+                    Kind::DaemonSet => (
+                        ["updatedNumberScheduled", "numberAvailable", "numberReady"],
+                        &status["desiredNumberScheduled"],
+                    ),
+                    _ => (
+                        ["replicas", "updatedReplicas", "availableReplicas"],
+                        &seen["spec"]["replicas"],
+                    ),
+                };
                 let complete = image(&seen).ends_with(&format!(":{release}"))
                     && status["observedGeneration"] == seen["metadata"]["generation"]
-                    && ["replicas", "updatedReplicas", "availableReplicas"]
-                        .iter()
-                        .all(|count| status[*count] == seen["spec"]["replicas"]);
+                    && counts.iter().all(|count| status[*count] == *wanted);
                 if complete {
                     Ok(())
                 } else {

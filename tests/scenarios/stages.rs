@@ -44,6 +44,42 @@ pub(crate) fn an_unmanaged_stage_crashes_without_git(world: &'static World) {
     stage.wait_live(GOOD);
 }
 
+/// StatefulSets and DaemonSets are unmanaged workloads as well; a deployer reads the
+/// ControllerRevisions that they could go back to.
+pub(crate) fn other_workloads_crash_without_git(world: &'static World) {
+    for kind in [Kind::StatefulSet, Kind::DaemonSet] {
+        let setting = Setting {
+            kind: Some(kind),
+            ..Setting::default()
+        };
+        let name = format!("{kind:?}").to_lowercase();
+        let stage = Stage::unmanaged_with_bad_release(world, &name, &setting);
+        let deployer = world.connect("UNSHIP_WORLD_DEPLOYER_KUBECONFIG");
+        let revisions = world.wait(deployer.list(Kind::ControllerRevision, &stage.name));
+        let mut known: Vec<(i64, &str)> = revisions
+            .iter()
+            .map(|own| {
+                let template = "/data/spec/template/spec/containers/0/image";
+                let image = own.pointer(template).and_then(Value::as_str);
+                (own["revision"].as_i64().unwrap_or(0), image.unwrap_or(""))
+            })
+            .collect();
+        known.sort_unstable();
+        let images = [GOOD, BAD].map(|tag| format!("ronaldraygun/{WORKLOAD}:{tag}"));
+        assert_eq!(known, [(1, images[0].as_str()), (2, images[1].as_str())]);
+        let user = stage.user().as_deployer();
+        let status = user.on_target("status", &[]).ends_with(0);
+        status.says("/targets/0/images", BAD);
+        let owned =
+            |pod: &Value| pod["metadata"]["ownerReferences"][0]["kind"] == format!("{kind:?}");
+        assert!(stage.list(Kind::Pod).iter().all(owned));
+        if kind == Kind::DaemonSet {
+            stage.ship_by_hand(GOOD);
+            stage.wait_live(GOOD);
+        }
+    }
+}
+
 /// The measure of zero writes: reading leaves it as it is, each kind of write does not.
 pub(crate) fn a_read_only_command_changes_no_object(world: &'static World) {
     let story = Stage::with_bad_release(world, "snapshot");
@@ -130,8 +166,8 @@ pub(crate) fn admission_denies_a_patch_by_hand(world: &'static World) {
     stage.wait_live("1.2.2");
     stage.deny_patches(false);
     let scaler = world.connect("UNSHIP_WORLD_SCALER_KUBECONFIG");
-    // A Scale leaves 0 out.
-    for (replicas, spec) in [(2, json!({"replicas": 2})), (0, json!({}))] {
+    // A Scale leaves 0 out, and 0 is nobody's field.
+    for (replicas, spec, owned) in [(2, json!({"replicas": 2}), true), (0, json!({}), false)] {
         let patch = json!({"spec": {"replicas": replicas}});
         let path = format!("{object}/scale");
         let scaled = world.wait(scaler.try_patch(&path, "merge-patch", &patch));
@@ -141,9 +177,8 @@ pub(crate) fn admission_denies_a_patch_by_hand(world: &'static World) {
         assert_eq!(live["spec"]["replicas"], replicas);
         let entries = live["metadata"]["managedFields"].as_array().cloned();
         let mut entries = entries.unwrap_or_default().into_iter();
-        // Of 0 a real server knows no owner, the sandbox still names one.
         let by_scale = entries.any(|entry| entry["subresource"] == "scale");
-        assert!(by_scale || replicas == 0, "{live:#}");
+        assert_eq!(by_scale, owned, "{live:#}");
     }
 }
 

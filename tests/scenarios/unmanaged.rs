@@ -8,7 +8,7 @@ use crate::stage::{BAD, GOOD, Setting, Stage, WORKLOAD};
 use crate::world::World;
 
 impl Stage {
-    /// A namespace with the Deployment and its Service at release `first`, live; no Application,
+    /// A namespace with the workload and its Service at release `first`, live; no Application,
     /// no repository, and a user who has no clone of anything.
     pub(crate) fn unmanaged(
         world: &'static World,
@@ -20,9 +20,9 @@ impl Stage {
         let manifest = stage.manifest(first);
         for document in manifest.split("\n---\n") {
             let object: Value = serde_yaml::from_str(document).expect("the fixture is YAML");
-            let kind = match object["kind"].as_str() {
-                Some("Deployment") => Kind::Deployment,
-                Some("Service") => Kind::Service,
+            let (kind, object) = match object["kind"].as_str() {
+                Some("Deployment") => (stage.kind, as_kind(stage.kind, object)),
+                Some("Service") => (Kind::Service, object),
                 other => panic!("{other:?} in the fixture"),
             };
             world.wait(world.admin.kubectl_apply(kind, &stage.name, &object));
@@ -49,7 +49,7 @@ impl Stage {
             "metadata": {"labels": {"version": release}},
             "spec": {"containers": [
                 {"name": "proxy", "image": format!("ronaldraygun/{WORKLOAD}:{release}")}]}}}});
-        let path = Kind::Deployment.path(self.place(Kind::Deployment));
+        let path = self.kind.path(self.place(self.kind));
         let path = format!("{path}?fieldManager=kubectl-patch");
         let admin = &self.world.admin;
         let done = self
@@ -57,4 +57,22 @@ impl Stage {
             .wait(admin.try_patch(&path, "strategic-merge-patch", &patch));
         done.unwrap_or_else(|error| panic!("PATCH {path}: {error}"));
     }
+}
+
+/// The fixture's Deployment as a StatefulSet or a DaemonSet with the same pods.
+fn as_kind(kind: Kind, mut object: Value) -> Value {
+    if kind == Kind::Deployment {
+        return object;
+    }
+    object["kind"] = json!(format!("{kind:?}"));
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.remove("strategy");
+        spec.remove("progressDeadlineSeconds");
+        if kind == Kind::DaemonSet {
+            spec.remove("replicas");
+        } else {
+            spec.insert("serviceName".to_owned(), json!(WORKLOAD));
+        }
+    }
+    object
 }

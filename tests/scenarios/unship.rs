@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::plans::writes;
 use crate::repository::{Clone, clean};
-use crate::stage::{Stage, WORKLOAD};
+use crate::stage::Stage;
 
 /// A user with a home, and a clone where the stage has a repository.
 pub(crate) struct Unship<'s> {
@@ -58,6 +58,13 @@ impl<'s> Unship<'s> {
         }
     }
 
+    /// With read-only rights that leave logs out.
+    pub(crate) fn without_logs(mut self) -> Self {
+        self.writers[0] = None;
+        let kubeconfig = self.stage.world.variable("UNSHIP_WORLD_LOGLESS_KUBECONFIG");
+        self.with("KUBECONFIG", kubeconfig)
+    }
+
     /// Without anything of Argo CD.
     pub(crate) fn without_argocd(mut self) -> Self {
         self.environment
@@ -75,9 +82,10 @@ impl<'s> Unship<'s> {
         self
     }
 
-    /// `unship COMMAND zai-proxy -n NAMESPACE ARGUMENTS`.
+    /// `unship COMMAND zai-proxy -n NAMESPACE ARGUMENTS`, or `statefulset/zai-proxy` and so on.
     pub(crate) fn on_target(&self, command: &str, arguments: &[&str]) -> Outcome {
-        let mut all = vec![command, WORKLOAD, "-n", &self.stage.name];
+        let target = self.stage.target();
+        let mut all = vec![command, &target, "-n", &self.stage.name];
         all.extend(arguments);
         self.run(&all)
     }

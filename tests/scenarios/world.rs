@@ -13,7 +13,7 @@ use crate::admin::Admin;
 use crate::plans::Plans;
 
 /// Variables that make a world; what unship itself reads comes first.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 15] = [
     "KUBECONFIG",
     "ARGOCD_SERVER",
     "ARGOCD_AUTH_TOKEN",
@@ -22,6 +22,7 @@ const VARIABLES: [&str; 14] = [
     "UNSHIP_WORLD_DEPLOYER_KUBECONFIG",
     "UNSHIP_WORLD_SCALER_KUBECONFIG",
     "UNSHIP_WORLD_OPERATOR_KUBECONFIG",
+    "UNSHIP_WORLD_LOGLESS_KUBECONFIG",
     "UNSHIP_WORLD_OPERATOR_ARGOCD_TOKEN",
     "UNSHIP_WORLD_SYNCER_ARGOCD_TOKEN",
     "UNSHIP_WORLD_GIT_ROOT",

@@ -8,12 +8,16 @@ use serde_json::{Value, json};
 
 use super::{CONTROLLER, Condition, kind, put_status, set_condition};
 use crate::sandbox::error::ApiError;
-use crate::sandbox::json::{int, set, text};
+use crate::sandbox::json::{default, int, now, set, text, unset};
 use crate::sandbox::kinds::by_kind;
 use crate::sandbox::store::{Objects, Part};
 
 /// How often an autoscaler is looked at, the first time after one such period.
 const PERIOD: Duration = Duration::from_secs(15);
+
+const NO_METRICS: &str = "the HPA was unable to compute the replica count: failed to get cpu \
+    utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource \
+    metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)";
 
 /// When each autoscaler was looked at last, or seen first, by uid.
 #[derive(Debug, Default)]
@@ -92,16 +96,24 @@ fn step(objects: &mut Objects, autoscaler: &Value) -> Result<(), ApiError> {
     let replicas = int(&live, "/spec/replicas").unwrap_or(1);
     let min = int(spec, "/minReplicas").unwrap_or(1);
     let max = int(spec, "/maxReplicas").unwrap_or(1);
-    let wanted = match decide(replicas, min, max) {
+    let running = int(&live, "/status/replicas").unwrap_or(0);
+    match decide(replicas, min, max) {
         Decision::Off => {
             let why = "scaling is disabled since the replica count of the target is zero";
             tell("ScalingActive", false, "ScalingDisabled", why);
-            0
+            state["desiredReplicas"] = json!(0);
+            state["currentMetrics"] = Value::Null;
         }
         Decision::Blind => {
-            let why = "the HPA was unable to compute the replica count: no metrics in the sandbox";
-            tell("ScalingActive", false, "FailedGetResourceMetric", why);
-            replicas
+            tell(
+                "ScalingActive",
+                false,
+                "FailedGetResourceMetric",
+                NO_METRICS,
+            );
+            // What was desired before stays.
+            default(&mut state, "desiredReplicas", json!(0));
+            state["currentMetrics"] = json!([{"type": ""}]);
         }
         Decision::Scale(wanted) => {
             let done =
@@ -110,11 +122,14 @@ fn step(objects: &mut Objects, autoscaler: &Value) -> Result<(), ApiError> {
             let mut new = (*live).clone();
             set(&mut new, &["spec", "replicas"], json!(wanted));
             objects.update(scaled, new, Part::Scale, CONTROLLER)?;
-            wanted
+            state["desiredReplicas"] = json!(wanted);
+            state["lastScaleTime"] = now();
         }
-    };
-    state["currentReplicas"] = json!(int(&live, "/status/replicas").unwrap_or(0));
-    state["desiredReplicas"] = json!(wanted);
+    }
+    match running {
+        0 => unset(&mut state, &["currentReplicas"]),
+        some => state["currentReplicas"] = json!(some),
+    }
     put(objects, autoscaler, state)
 }
 
@@ -122,7 +137,7 @@ fn put(objects: &mut Objects, autoscaler: &Value, mut state: Value) -> Result<()
     // These conditions have no time of their last update.
     let conditions = state.get_mut("conditions").and_then(Value::as_array_mut);
     for condition in conditions.into_iter().flatten() {
-        super::super::json::unset(condition, &["lastUpdateTime"]);
+        unset(condition, &["lastUpdateTime"]);
     }
     let kind = kind("autoscaling", "HorizontalPodAutoscaler")?;
     put_status(objects, kind, autoscaler, state)

@@ -11,7 +11,10 @@ use crate::sandbox::json::{int, labels, set, suffix, template_hash, text, unset}
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::store::{Objects, Part};
 
+/// Label of the pods: the ControllerRevision's name for a StatefulSet, its hash for a DaemonSet.
 const HASH: &str = "controller-revision-hash";
+/// Label of a StatefulSet's ControllerRevisions; those of a DaemonSet have the same as its pods.
+const REVISION_HASH: &str = "controller.kubernetes.io/hash";
 
 /// One step for every StatefulSet, DaemonSet and Job.
 pub(crate) fn pass(objects: &mut Objects) -> Result<(), ApiError> {
@@ -38,7 +41,7 @@ fn sync(
         text(workload, "/metadata/namespace"),
         text(workload, "/metadata/name"),
     );
-    let hash = current_hash(objects, workload)?;
+    let (current, hash) = current_revision(objects, workload)?;
     let nodes = objects.list(kind("", "Node")?, "").len();
     let ordered = workloads.kind == "StatefulSet";
     let wanted = if ordered {
@@ -48,7 +51,8 @@ fn sync(
     };
     let mut pods = objects.owned(pods_kind, namespace, text(workload, "/metadata/uid"));
     pods.sort_by_key(|p| text(p, "/metadata/name").to_owned());
-    let is_new = |p: &Value| labels(p, "/metadata/labels").get(HASH) == Some(&hash);
+    let label = if ordered { &current } else { &hash };
+    let is_new = |p: &Value| labels(p, "/metadata/labels").get(HASH) == Some(label);
     let all_ready = pods.iter().all(|p| is_ready(p));
     if pods.len() > wanted {
         if let Some(last) = pods.last() {
@@ -65,12 +69,11 @@ fn sync(
             format!("{name}-{}", suffix(5))
         };
         let mut pod = new_pod(workload, &pod_name);
-        set(&mut pod, &["metadata", "labels", HASH], json!(hash));
+        set(&mut pod, &["metadata", "labels", HASH], json!(label));
         super::pods::admit(objects, &mut pod)?;
         objects.create(pods_kind, pod, CONTROLLER)?;
-    } else if all_ready
-        && text(workload, "/spec/updateStrategy/type") != "OnDelete"
-        && let Some(old) = pods.iter().rev().find(|p| !is_new(p))
+    } else if text(workload, "/spec/updateStrategy/type") != "OnDelete"
+        && let Some(old) = next_to_go(&pods, is_new, ordered)
     {
         objects.delete(pods_kind, namespace, text(old, "/metadata/name"))?;
     }
@@ -78,12 +81,22 @@ fn sync(
     let Some(present) = objects.get(workloads, namespace, name) else {
         return Ok(());
     };
-    let state = state_of(
-        &present,
-        &pods,
-        (wanted, updated, &format!("{name}-{hash}")),
-    );
+    let state = state_of(&present, &pods, (wanted, updated, &current));
     put_status(objects, workloads, &present, state)
+}
+
+/// The pod of an older template that is replaced next: one at a time, while all others are ready.
+/// A DaemonSet does not wait for old pods that are not ready; a StatefulSet does.
+fn next_to_go(
+    pods: &[Arc<Value>],
+    is_new: impl Fn(&Value) -> bool,
+    ordered: bool,
+) -> Option<&Arc<Value>> {
+    let mut old = pods.iter().rev().filter(|p| !is_new(p));
+    if pods.iter().all(|p| is_ready(p)) {
+        return old.next();
+    }
+    old.find(|p| !ordered && !is_ready(p))
 }
 
 fn state_of(
@@ -131,9 +144,9 @@ fn counts(state: &mut Value, values: &[(&str, usize)]) {
     }
 }
 
-/// The ControllerRevision of the present template, made where it is missing and renumbered where
-/// it is an old one.
-fn current_hash(objects: &mut Objects, workload: &Value) -> Result<String, ApiError> {
+/// Name and hash of the present template's ControllerRevision, made where it is missing and
+/// renumbered where it is an old one.
+fn current_revision(objects: &mut Objects, workload: &Value) -> Result<(String, String), ApiError> {
     let revisions = kind("apps", "ControllerRevision")?;
     let template = &workload["spec"]["template"];
     let hash = template_hash(template, 0);
@@ -159,14 +172,18 @@ fn current_hash(objects: &mut Objects, workload: &Value) -> Result<String, ApiEr
             let mut data = template.clone();
             data["$patch"] = json!("replace");
             let mut all = labels(workload, "/spec/template/metadata/labels");
-            all.insert(HASH.to_owned(), hash.clone());
+            let label = match workload["kind"] == "StatefulSet" {
+                true => REVISION_HASH,
+                false => HASH,
+            };
+            all.insert(label.to_owned(), hash.clone());
             let made = json!({"metadata": {"name": name, "namespace": namespace, "labels": all,
                     "ownerReferences": [owner_reference(workload)]},
                 "data": {"spec": {"template": data}}, "revision": highest + 1});
             objects.create(revisions, made, CONTROLLER)?;
         }
     }
-    Ok(hash)
+    Ok((name, hash))
 }
 
 fn sync_job(objects: &mut Objects, jobs: &'static Kind, job: &Arc<Value>) -> Result<(), ApiError> {
