@@ -45,6 +45,7 @@ pub(super) async fn settle(
         Ok(Some(prepared)) => {
             aim.desired = prepared.desired.clone();
             run.prepared.plan.commits.clone_from(&prepared.plan.commits);
+            name_commits(run, &prepared);
             run.prepared.git = Some(Box::new(prepared));
             match push::commit_and_push(run).await? {
                 push::Outcome::Pushed(commit) => {
@@ -69,6 +70,20 @@ pub(super) async fn settle(
     run.close(&step.id, began, "stopped", &end.reason)?;
     // Whatever Git's reason is, the debt stays: the run can go on.
     Ok(Some(End::new(RunState::Stopped, 4, reason)))
+}
+
+/// A plan that was made while Git could not be read knows no commits. The trailers of the
+/// commit name them, by which a later rollback sees that this one was made.
+fn name_commits(run: &mut Run, of_git: &Prepared) {
+    let own = run.prepared.plan.targets.iter_mut();
+    for (own, seen) in own.zip(&of_git.plan.targets) {
+        if own.from.commit.is_none() {
+            own.from.commit.clone_from(&seen.from.commit);
+        }
+        if own.to.commit.is_none() {
+            own.to.commit.clone_from(&seen.to.commit);
+        }
+    }
 }
 
 /// Git has the content: landing is judged by the manifest's own template, which names

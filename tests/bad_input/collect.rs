@@ -128,8 +128,8 @@ fn nobody_to_ask() {
             world.kubeconfig(Some("http://127.0.0.1:9"), None),
         )
         .env_remove("ARGOCD_SERVER")
-        // Not in the clone: its file would still tell a timeline.
-        .current_dir(&world.engineer.home);
+        // In no clone: its file would still tell a timeline.
+        .current_dir(std::env::temp_dir());
     refuses(
         &world,
         command,

@@ -59,6 +59,8 @@ pub(crate) fn a_direct_target_that_never_comes_up_fails(world: &'static World) {
     };
     let stage = Stage::unmanaged(world, "direct-never", ("1.1.0", &setting));
     stage.ship_by_hand("1.1.5-never");
+    // Two patches in a row may be one to the controller: it must have recorded the first.
+    stage.wait_recorded("1.1.5-never");
     stage.ship_by_hand("1.1.0");
     stage.wait_live("1.1.0");
     let user = stage.user().as_deployer();

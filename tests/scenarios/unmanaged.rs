@@ -57,6 +57,21 @@ impl Stage {
             .wait(admin.try_patch(&path, "strategic-merge-patch", &patch));
         done.unwrap_or_else(|error| panic!("PATCH {path}: {error}"));
     }
+
+    /// Waits until a ReplicaSet of the release exists.
+    pub(crate) fn wait_recorded(&self, release: &str) {
+        let tag = format!(":{release}");
+        self.world
+            .until(&format!("{release} is recorded in {}", self.name), || {
+                let sets = self.list(Kind::ReplicaSet);
+                let image = "/spec/template/spec/containers/0/image";
+                sets.iter()
+                    .filter_map(|set| set.pointer(image).and_then(serde_json::Value::as_str))
+                    .any(|image| image.ends_with(&tag))
+                    .then_some(())
+                    .ok_or_else(|| format!("{} ReplicaSets", sets.len()))
+            });
+    }
 }
 
 /// The fixture's Deployment as a StatefulSet or a DaemonSet with the same pods.
