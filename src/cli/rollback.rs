@@ -88,13 +88,7 @@ pub(super) fn in_manner(request: Request, manner: &Manner) -> Result<Request, Fa
     if manner.override_manager && manner.reason.is_none() {
         return Err(Failure::usage("--override needs a reason").hint("add --reason \"why\""));
     }
-    let route = match manner.route.as_str() {
-        "git" => Route::Git,
-        "argo" => Route::Argo,
-        "direct" => Route::Direct,
-        "request" => Route::Request,
-        _ => Route::Auto,
-    };
+    let route = Route::of_word(&manner.route).unwrap_or_default();
     Ok(Request {
         // A pasted address may have credentials; the plan is journaled and committed.
         message: manner.message.as_deref().map(mask_text),

@@ -221,11 +221,17 @@ pub(super) async fn scale_down(run: &mut Run, deadline: Duration) -> Result<Acte
     let began = Instant::now();
     let mut pace = Pace::new(Duration::from_millis(100), Duration::from_secs(1));
     loop {
-        let gone = run.workload().await.is_some_and(|live| {
-            live.observed_generation >= live.generation && live.rollout.replicas == 0
-        });
-        if gone {
-            return Ok(Acted::Done("no pod is left".to_owned()));
+        if let Some(live) = run.workload().await {
+            if live.observed_generation >= live.generation && live.rollout.replicas == 0 {
+                return Ok(Acted::Done("no pod is left".to_owned()));
+            }
+            if live.replicas != 0 {
+                let evidence = format!(
+                    "somebody else set {} replicas before the last pod was gone",
+                    live.replicas
+                );
+                return Ok(Acted::Done(evidence));
+            }
         }
         if began.elapsed() >= deadline {
             // The service is down: what brings it back comes before any question.

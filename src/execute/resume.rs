@@ -7,7 +7,7 @@ use super::land::Aim;
 use super::run::{End, Run, holder, lock_name};
 use super::{Error, Setup};
 use crate::git::GitError;
-use crate::model::{CommitId, Desired};
+use crate::model::{CommitId, Desired, Workload};
 use crate::observe::Sight;
 use crate::plan::{Decision, Prepared, build};
 use crate::report::{RunReport, RunState};
@@ -193,6 +193,10 @@ type Resumed = (Option<Prepared>, Option<Aim>, Option<End>);
 /// A plan that acts on the cluster. Before its act the object must be as it was; after
 /// it the plan is made again only for what is left to do.
 fn on_the_cluster(decision: Decision, stored: &StoredRun, sight: &Sight) -> Resumed {
+    let live = sight.observation.cluster.workload.as_ref();
+    if let Some(live) = live.filter(|_| stored.began("scaleDown")) {
+        return (Some(half_a_bounce(stored, live)), None, None);
+    }
     let prepared = match decision {
         Decision::Plan(prepared) => *prepared,
         Decision::Refused(refusal) => {
@@ -203,8 +207,7 @@ fn on_the_cluster(decision: Decision, stored: &StoredRun, sight: &Sight) -> Resu
             return (None, None, Some(End::new(RunState::Superseded, 0, reason)));
         }
     };
-    let live = sight.observation.cluster.workload.as_ref();
-    let acted = ["patch", "scale", "scaleDown", "rollback"]
+    let acted = ["patch", "scale", "rollback"]
         .iter()
         .any(|step| stored.began(step));
     let is_there = live.is_some_and(|live| prepared.desired.is_live(live));
@@ -221,6 +224,15 @@ fn on_the_cluster(decision: Decision, stored: &StoredRun, sight: &Sight) -> Resu
         ..prepared
     };
     (Some(prepared), None, end)
+}
+
+/// A bounce that may be at 0: the service is down, so no new plan is asked whether it may
+/// be brought back. What is live is what it had, but for the replicas.
+fn half_a_bounce(stored: &StoredRun, live: &Workload) -> Prepared {
+    let mut prepared = Prepared::of_plan(stored.plan.clone());
+    prepared.desired = Desired::of_template(live.template.clone(), live.template.clone());
+    prepared.desired.replicas = stored.head.baseline.replicas;
+    prepared
 }
 
 fn pushed_already(stored: &StoredRun, own: Own, decision: Decision) -> Resumed {

@@ -40,10 +40,15 @@ pub(super) fn assemble(
     parts: Parts<'_>,
 ) -> Plan {
     let route = parts.route;
+    // What a patch does to the live object is the same whether Git can be read or not: its
+    // part in Git has an identity of its own.
+    let in_git = route != Route::Direct;
     let effect = json!({
-        "target": request.target, "intent": request.intent, "file": target.file,
-        "branch": parts.git.map(|git| &git.branch), "before": digest(&parts.before),
-        "to": target.to.commit, "image": target.to.image, "replicaSet": target.replica_set,
+        "target": request.target, "intent": request.intent,
+        "file": in_git.then_some(&target.file),
+        "branch": parts.git.filter(|_| in_git).map(|git| &git.branch),
+        "before": digest(&parts.before),
+        "to": target.to.commit.as_ref().filter(|_| in_git), "image": target.to.image, "replicaSet": target.replica_set,
         "only": request.only, "with": request.with, "fields": target.fields, "route": route.word(),
     });
     let commits = match parts.git {

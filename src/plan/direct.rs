@@ -4,7 +4,7 @@ use super::assemble::{Parts, assemble};
 use super::build::{Prepared, name_gaps};
 use super::document::{Document, restore_paths};
 use super::git_route::{self, content_blockers, describe, unasked_later_work, warnings};
-use super::ladder::{Standing, field_not_in_git, is_argo_managed, ladder};
+use super::ladder::{Standing, a_sync_puts_back, field_not_in_git, is_argo_managed, ladder};
 use super::live::{LIVE, json_patch, live_document, text_with};
 use super::steps::Course;
 use super::target::{Choice, choose};
@@ -268,7 +268,7 @@ fn course(
         old.template != new.template || old.paused.unwrap_or(false) != new.paused.unwrap_or(false);
     let app = observation.argocd.application.as_ref();
     let settle = part.prepared.is_some() || part.debt.is_some();
-    let undone = settle || (bounce && field_not_in_git(observation, &request.intent).is_none());
+    let undone = settle || (bounce && a_sync_puts_back(observation, &request.intent));
     Course {
         patch: changed && !bounce,
         scale,
@@ -343,7 +343,11 @@ fn direct_warnings(
         );
     }
     if course.suspend {
-        found.push("automated sync is suspended until Git has the target; nothing of this Application is synced meanwhile".to_owned());
+        let until = match request.intent {
+            Intent::Bounce => "it is scaled up again",
+            _ => "Git has the target",
+        };
+        found.push(format!("automated sync is suspended until {until}; nothing of this Application is synced meanwhile"));
     }
     found
 }

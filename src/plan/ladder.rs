@@ -191,6 +191,17 @@ pub(super) fn field_not_in_git(observation: &Observation, intent: &Intent) -> Op
     })
 }
 
+/// Whether Argo CD puts back what an intent changes on the cluster. An autoscaler that owns
+/// the replicas does not keep it from applying a number that the manifest names.
+pub(super) fn a_sync_puts_back(observation: &Observation, intent: &Intent) -> bool {
+    let about_replicas = intent.replicas().is_some() || *intent == Intent::Bounce;
+    let app = observation.argocd.application.as_ref();
+    let tip = observation.git.as_ref().and_then(|git| git.states.first());
+    !about_replicas
+        || (!app.is_some_and(|app| ignores_replicas(app, observation))
+            && tip.is_none_or(|state| state.replicas.is_some()))
+}
+
 fn ignores_replicas(app: &Application, observation: &Observation) -> bool {
     let target = &observation.target;
     app.ignore_differences.iter().any(|rule| {
@@ -406,10 +417,7 @@ fn undone_by_argocd(
             "set ARGOCD_SERVER and ARGOCD_AUTH_TOKEN, or roll back through Git",
         )];
     };
-    if !app.auto_sync.enabled
-        || git_agrees
-        || field_not_in_git(observation, &request.intent).is_some()
-    {
+    if !app.auto_sync.enabled || git_agrees || !a_sync_puts_back(observation, &request.intent) {
         return Vec::new();
     }
     if !(request.allow.suspend_auto_sync || request.allow.emergency) {

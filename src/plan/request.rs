@@ -177,6 +177,20 @@ impl Route {
             Self::Request => "request",
         }
     }
+
+    /// The route of a word, as a plan names it.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        [
+            Self::Auto,
+            Self::Git,
+            Self::Argo,
+            Self::Direct,
+            Self::Request,
+        ]
+        .into_iter()
+        .find(|route| route.word() == word)
+    }
 }
 
 /// What a person consents to besides the plan itself.

@@ -206,12 +206,12 @@ impl Steps<'_> {
             "Git has the target content",
             limit,
         );
-        self.add(
-            Action::GiveBack,
-            "Git has the target content",
-            "automated sync is as it was before",
-            15,
-        );
+        self.give_back("Git has the target content");
+    }
+
+    fn give_back(&mut self, requires: &str) {
+        let ensures = "automated sync is as it was before";
+        self.add(Action::GiveBack, requires, ensures, 15);
     }
 
     fn on_the_cluster(&mut self, course: Course) {
@@ -230,6 +230,10 @@ impl Steps<'_> {
                 "the replicas are as before",
                 15,
             );
+            if course.suspend {
+                // Nothing is left that a sync would undo.
+                self.give_back("the replicas are as before");
+            }
         } else if course.scale {
             let ensures = "the wanted number of replicas is set";
             self.add(Action::Scale, "the object is as planned", ensures, 15);
