@@ -196,6 +196,36 @@ impl Sandbox {
         create(&self.world, object)
     }
 
+    /// Takes a namespace with everything in it away, and the Application of the same name, as
+    /// the administrator: what is left behind costs every later pass of the controllers.
+    pub fn remove_world(&self, name: &str) {
+        self.world.store.with(|objects| {
+            let is_its = |object: &Value| {
+                let (own, namespace) = (
+                    json::text(object, "/metadata/name"),
+                    json::text(object, "/metadata/namespace"),
+                );
+                let kind = json::text(object, "/kind");
+                namespace == name || (own == name && ["Namespace", "Application"].contains(&kind))
+            };
+            let its: Vec<_> = objects
+                .all()
+                .filter(|(_, object)| is_its(object))
+                .map(|(kind, object)| {
+                    let (own, namespace) = (
+                        json::text(object, "/metadata/name").to_owned(),
+                        json::text(object, "/metadata/namespace").to_owned(),
+                    );
+                    (kind, namespace, own)
+                })
+                .collect();
+            for (kind, namespace, own) in its {
+                // It was there a line above, and the store is held.
+                let _ = objects.delete(kind, &namespace, &own);
+            }
+        });
+    }
+
     /// The object as it is stored now.
     pub fn get(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let kind = kinds::by_kind(group, kind)?;

@@ -13,8 +13,8 @@ mod outcome;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -129,6 +129,18 @@ pub struct World {
     pub engineer: Engineer,
     /// Names of the workloads.
     pub workloads: Vec<String>,
+    /// Takes the cluster's side away with the last clone.
+    pub cluster_side: Arc<ClusterSide>,
+}
+
+/// What a world has in the cluster; dropping it takes that away.
+#[derive(Debug)]
+pub struct ClusterSide(String);
+
+impl Drop for ClusterSide {
+    fn drop(&mut self) {
+        bed().sandbox.remove_world(&self.0);
+    }
 }
 
 /// How a world is made.
@@ -173,6 +185,7 @@ pub fn build(plan: &Plan<'_>) -> World {
             home: bed.dir.join(&name).join("home"),
             clone: bed.dir.join(&name).join("clone"),
         },
+        cluster_side: Arc::new(ClusterSide(name.clone())),
         name,
         workloads: plan.workloads.clone(),
     };
