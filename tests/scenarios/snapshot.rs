@@ -40,13 +40,28 @@ impl Stage {
         for kind in kinds {
             all.extend(self.list(kind).into_iter().map(|object| (kind, object)));
         }
-        let application = self.get(Kind::Application);
+        let application = self.settled_application();
         all.extend(application.map(|object| (Kind::Application, object)));
         let kept = all.into_iter().map(|(kind, object)| {
             let name = object["metadata"]["name"].as_str().unwrap_or("?");
             (format!("{kind:?} {name}"), kept(kind, &object))
         });
         Snapshot(kept.collect())
+    }
+
+    /// The Application once an operation that Argo CD began by itself is over, which is a moment
+    /// after its pods are there; one that goes on for longer is part of the scenario.
+    fn settled_application(&self) -> Option<Value> {
+        let began = std::time::Instant::now();
+        loop {
+            let application = self.get(Kind::Application)?;
+            let goes_on = application["operation"].is_object()
+                || application["status"]["operationState"]["phase"] == "Running";
+            if !goes_on || began.elapsed() > std::time::Duration::from_secs(10) {
+                return Some(application);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
     }
 }
 
