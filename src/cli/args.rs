@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::records::RecordArg;
 use crate::model::WorkloadKind;
 
 /// How results are printed.
@@ -126,6 +127,9 @@ pub(super) struct Wish {
     /// Restore an accompanying object too (may be repeated)
     #[arg(long, value_name = "KIND/NAME")]
     pub with: Vec<String>,
+    /// Put the rollback on record when it is over: auto and br create a bead where the tracker works
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub record: Option<RecordArg>,
     #[command(flatten)]
     pub manner: Manner,
 }

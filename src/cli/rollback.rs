@@ -8,6 +8,7 @@ use super::args::{Acting, Global, Manner, Source, Wish, object, target};
 use super::carry::{Consent, Planned, carry_out, decide, dry_run, scope_for};
 use super::context::Context;
 use super::failure::Failure;
+use super::records::RecordArg;
 use super::ui::Ui;
 use crate::exit::ExitStatus;
 use crate::model::{WorkloadKind, mask_text};
@@ -149,6 +150,10 @@ fn request(
         only: only(&wish.only)?,
         discard_later: wish.discard_later,
         with,
+        record: wish
+            .record
+            .filter(|place| *place != RecordArg::None)
+            .map(|place| place.word().to_owned()),
         ..Request::new(reference)
     };
     in_manner(request, &wish.manner)
@@ -216,11 +221,7 @@ pub(super) async fn apply(
     global.namespace = Some(saved.request.target.namespace.clone());
     let context = Context::new(&global).await?;
     let target = saved.request.target.clone();
-    let commit = saved.targets.first().and_then(|t| t.to.commit.clone());
-    let mut request = match commit.and_then(|c| crate::model::CommitId::parse(&c).ok()) {
-        Some(commit) => saved.request.pinned(&commit),
-        None => saved.request.clone(),
-    };
+    let mut request = saved.request.pinned_to(&saved);
     // The later work was shown in the saved plan; what it takes back cannot have grown,
     // or the effect would be another one.
     request.consent = false;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::land::{Aim, Waited, landing, rollout};
 use super::run::{End, Run, goal_words};
 use super::{Error, Event, argo, direct, push, settle};
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Intent, Step};
 use crate::report::RunState;
 
 /// What a step's act came to.
@@ -47,7 +47,11 @@ impl Run {
             return Ok(end);
         }
         for step in &plan.steps {
-            if is_gits(step.action) && plan.is_through_git() || self.is_left_out(step, &course) {
+            let elsewhere = is_gits(step.action) && plan.is_through_git();
+            // A rollback's record tells how it ended.
+            let at_the_end =
+                step.action == Action::Record && self.head.request.intent == Intent::Rollback;
+            if elsewhere || at_the_end || self.is_left_out(step, &course) {
                 continue;
             }
             // What is waited for is looked at again: the final checks rest on it.
@@ -63,7 +67,11 @@ impl Run {
                 return Ok(End::stopped(&step.id));
             }
             let end = match step.action {
-                Action::Verify => return self.verify(&aim).await,
+                Action::Verify => {
+                    let end = self.verify(&aim).await?;
+                    self.keep_rollback_record(&end).await?;
+                    return Ok(end);
+                }
                 Action::Land | Action::Rollout => self.wait_for(step, &aim, &mut course).await?,
                 _ => self.act(step, &mut aim).await?,
             };
@@ -72,7 +80,9 @@ impl Run {
             }
         }
         let goal = self.head.request.goal;
-        Ok(End::new(RunState::Succeeded, 0, goal_words(goal)))
+        let end = End::new(RunState::Succeeded, 0, goal_words(goal));
+        self.keep_rollback_record(&end).await?;
+        Ok(end)
     }
 
     /// Commit and push, unless the branch has this run's commit.

@@ -274,6 +274,9 @@ pub struct Request {
     /// What else is consented to.
     #[serde(default)]
     pub allow: Allow,
+    /// Where a rollback is put on record once it is over: `auto`, `br` or `file`.
+    #[serde(default)]
+    pub record: Option<String>,
 }
 
 impl Request {
@@ -302,6 +305,7 @@ impl Request {
                 override_manager: false,
                 outage: false,
             },
+            record: None,
         }
     }
 

@@ -66,6 +66,10 @@ pub(super) fn steps(observation: &Observation, request: &Request, course: Course
     if request.goal >= Goal::Verified {
         steps.add(Action::Verify, "", "every check of the goal holds", 30);
     }
+    if request.record.is_some() && request.goal >= Goal::Landed {
+        let ensures = "the rollback is on record";
+        steps.add(Action::Record, "it is over", ensures, 15);
+    }
     steps.list
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::status::TargetStatus;
 use super::ways::{HandedOver, Way};
 use crate::model::{AccessAnswer, Blocker, Check};
-use crate::plan::{LaterWork, PlannedFile, Rung, Unknown};
+use crate::plan::{LaterWork, PlannedFile, Release, Rung, Unknown};
 
 /// What only the caller knows.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,8 @@ pub struct Told {
     pub evidence: Option<String>,
     /// A commit that waits for a human.
     pub handed_over: Option<HandedOver>,
+    /// What a run took back. Afterwards neither Git nor the cluster says it for sure.
+    pub from: Option<Release>,
 }
 
 /// One release.

@@ -8,7 +8,7 @@ use super::status::TargetStatus;
 use super::symptoms::symptoms;
 use super::ways::{Basis, ways};
 use crate::model::{Allowed, ImageRef, Observation, Pod};
-use crate::plan::{Decision, Prepared, bad_release};
+use crate::plan::{Decision, Prepared, Release, bad_release};
 use crate::timeline::{Entry, Grade, Timeline};
 
 /// Releases of the history that a record shows at most.
@@ -31,7 +31,10 @@ impl Facts {
             Some(Decision::Refused(refusal)) => (refusal.blockers.clone(), refusal.unknown.clone()),
             _ => (Vec::new(), Vec::new()),
         };
-        let bad = bad(observation, timeline);
+        let bad = match &told.from {
+            Some(from) => taken_back(timeline, from),
+            None => bad(observation, timeline),
+        };
         let good = good_entry(timeline, prepared, &bad, told.wanted.is_some());
         let expires_at = told.expires_seconds.and_then(|s| {
             observation
@@ -147,6 +150,24 @@ fn bad(observation: &Observation, timeline: &Timeline) -> ReleaseFacts {
         facts.author = Some(state.commit.author.name.clone());
         facts.subject = Some(state.commit.subject().to_owned());
     }
+    facts
+}
+
+/// The release that a run took back, as its plan names it.
+fn taken_back(timeline: &Timeline, from: &Release) -> ReleaseFacts {
+    let image = ImageRef::new(from.image.clone());
+    let is_it = |entry: &&Entry| match &from.commit {
+        Some(id) => entry.commit.as_ref().is_some_and(|c| c.id.as_str() == id),
+        None => entry.image().is_some_and(|own| own.same_as(&image)),
+    };
+    let mut facts = timeline
+        .entries
+        .iter()
+        .find(is_it)
+        .map_or_else(nothing, release);
+    facts.version = version(&image);
+    facts.image.clone_from(&from.image);
+    facts.commit.clone_from(&from.commit);
     facts
 }
 

@@ -74,6 +74,47 @@ pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
     }
 }
 
+/// A canary whose pods are all ready did not crash: what is put on record are its errors.
+pub(crate) fn a_canary_with_errors_is_taken_out(world: &'static World) {
+    let stage = Stage::new(world, "canary-errors", (GOOD, &Setting::default()));
+    let canary = CANARY.replace("namespace: mcp", &format!("namespace: {}", stage.name));
+    stage
+        .team()
+        .commit("feat: canary of 1.3.0", &[(FILE, Some(&canary))]);
+    stage.team().push();
+    stage.refresh();
+    world.until("the canary serves", || {
+        let ready = deployment(&stage, "zai-proxy-canary")
+            .map(|canary| canary["status"]["readyReplicas"].clone());
+        (ready == Some(1.into()))
+            .then_some(())
+            .ok_or_else(|| format!("{ready:?} ready"))
+    });
+    let user = stage.user();
+    let run = user
+        .run(&[
+            "abort",
+            "zai-proxy-canary",
+            "-n",
+            &stage.name,
+            "--production",
+            "zai-proxy",
+            "--record",
+            "file",
+            "--yes",
+        ])
+        .ends_with(0);
+    let evidence = std::path::PathBuf::from(run.json["evidence"].as_str().unwrap_or_default());
+    let text = std::fs::read_to_string(evidence.with_file_name("record.md")).expect("a record");
+    for part in [
+        "# Fix canary high error rate - v1.3.0\n",
+        "bug · P1 · `bug` `canary` `errors`",
+        "its replicas are set to 0",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
 /// The whole rehearsal as the observer: seven named tests, zero writes.
 pub(crate) fn a_drill_writes_nothing(world: &'static World) {
     let story = Stage::with_bad_release(world, "drill");

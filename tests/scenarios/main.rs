@@ -65,6 +65,7 @@ scenarios! {
         a_remote_that_takes_nothing_gets_a_request;
     requesting:
         a_request_becomes_one_bead
+        a_rollback_is_put_on_record
         a_request_without_a_tracker_is_a_file;
     blocked:
         a_paused_deployment_is_unpaused_by_the_same_commit
@@ -93,6 +94,7 @@ scenarios! {
         adopt_makes_git_say_what_runs;
     canary:
         a_crashing_canary_is_taken_out
+        a_canary_with_errors_is_taken_out
         a_drill_writes_nothing;
     identities:
         each_identity_may_what_its_name_says

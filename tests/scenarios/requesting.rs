@@ -145,6 +145,51 @@ pub(crate) fn a_request_becomes_one_bead(world: &'static World) {
     assert!(user.runs().is_empty(), "a request is no run");
 }
 
+/// A rollback that is over becomes a bead, with what was done and how it ended.
+pub(crate) fn a_rollback_is_put_on_record(world: &'static World) {
+    let story = Stage::with_bad_release(world, "on-record");
+    let stage = &story.stage;
+    let user = stage.user();
+    let folder = workspace(stage, FAKE, 0);
+    configure(&user, FAKE, &folder);
+    let run = user
+        .rollback(&["--record", "br", "--reason", "customers see 502"])
+        .ends_with(0);
+    let last = run.json["steps"].as_array().and_then(|steps| steps.last());
+    let last = last.cloned().unwrap_or_default();
+    assert_eq!(
+        (&last["id"], &last["state"]),
+        (&"record".into(), &"done".into())
+    );
+    let beads = folder.join(".beads/beads");
+    let all: Vec<_> = std::fs::read_dir(&beads)
+        .expect("beads")
+        .flatten()
+        .collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    let read = |name: &str| std::fs::read_to_string(all[0].path().join(name)).unwrap_or_default();
+    assert_eq!(
+        (read("type").as_str(), read("priority").as_str()),
+        ("bug", "0")
+    );
+    let (title, body) = (read("title"), read("description"));
+    assert_eq!(
+        title.trim(),
+        format!("Production rollback after v{BAD} promotion")
+    );
+    let commit = run.json["commits"][0]["id"].as_str().unwrap_or("?");
+    for part in [
+        &format!(":{BAD}`"),
+        &format!(":{GOOD}`"),
+        &format!("commit {}", &commit[..7]),
+        "customers see 502",
+        "holds",
+        "CrashLoopBackOff",
+    ] {
+        assert!(body.contains(part), "{part} in {body}");
+    }
+}
+
 /// Without a tracker: the file and a warning. What it says to do by hand works.
 pub(crate) fn a_request_without_a_tracker_is_a_file(world: &'static World) {
     let story = Stage::with_bad_release(world, "request");
