@@ -425,6 +425,60 @@ fn metrics_at_a_configured_address() {
     );
 }
 
+/// The outcome and the evidence of a test of a drill, as this identity.
+fn drilled(world: &World, kubeconfig: Option<&str>, id: &str) -> (String, String) {
+    let mut command = world.command(&["drill", "zai-proxy", "-n", &world.name, "-o", "json"]);
+    if let Some(kubeconfig) = kubeconfig {
+        command.env("KUBECONFIG", kubeconfig);
+    }
+    let outcome = run(command);
+    let tests = outcome.json()["targets"][0]["tests"].clone();
+    let test = tests
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|test| test["id"] == id);
+    let word = |key: &str| test.unwrap()[key].as_str().unwrap().to_owned();
+    (word("outcome"), word("evidence"))
+}
+
+#[test]
+fn a_drill_asks_for_metrics_and_health() {
+    let world = world("drilled");
+    let (outcome, why) = drilled(&world, None, "metrics");
+    assert_eq!(outcome, "skipped");
+    assert!(
+        why.contains("metrics.url") && why.contains("pods/proxy"),
+        "{why}"
+    );
+    let (outcome, why) = drilled(&world, None, "health");
+    assert_eq!(outcome, "pass");
+    assert!(why.contains("by readiness only"), "{why}");
+    let admin = bed().sandbox.variable("UNSHIP_WORLD_ADMIN_KUBECONFIG");
+    let (outcome, why) = drilled(&world, Some(admin), "metrics");
+    assert_eq!(outcome, "pass", "{why}");
+    assert!(
+        why.contains("samples from /metrics of pod zai-proxy-"),
+        "{why}"
+    );
+    let base = exporter();
+    let folder = world.engineer.home.join("config/unship");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = format!(
+        "metrics: {{url: \"{base}/{{pod}}\"}}\nhealth: {{url: \"http://127.0.0.1:9/health\"}}\n"
+    );
+    std::fs::write(folder.join("config.yaml"), text).unwrap();
+    let (outcome, why) = drilled(&world, None, "metrics");
+    assert_eq!(outcome, "pass", "{why}");
+    assert!(
+        why.contains("1 samples from http://") && !why.contains("hidden"),
+        "{why}"
+    );
+    let (outcome, why) = drilled(&world, None, "health");
+    assert_eq!(outcome, "fail");
+    assert!(why.contains("127.0.0.1:9"), "{why}");
+}
+
 #[test]
 fn a_log_that_breaks_off_is_named_as_cut() {
     let world = world("cut");

@@ -12,8 +12,9 @@ use super::rollback::in_manner;
 use super::ui::Ui;
 use crate::config::{RepositoryConfig, Service};
 use crate::exit::ExitStatus;
-use crate::model::{WorkloadKind, WorkloadRef};
-use crate::observe::{Error as ObserveError, Sight, observe};
+use crate::git::RepositoryPath;
+use crate::model::{CommitId, WorkloadKind, WorkloadRef};
+use crate::observe::{Error as ObserveError, Sight, observe, tip_of_clone};
 use crate::plan::{Intent, Request, To};
 use crate::verify::Guard;
 
@@ -106,9 +107,19 @@ async fn roles(
                 production: None,
             }))
         }
-        Err(error @ ObserveError::NotFound { .. }) => Err(Failure::from(error).hint(
-            "a service with a canary is declared under `services` in unship.yaml or the configuration",
-        )),
+        Err(error @ ObserveError::NotFound { .. }) => {
+            // The name of a service need not be a workload's.
+            let config = match tip_of_clone(&context.clients, &scope).await? {
+                Some((path, tip)) => config_at(path, tip).await?,
+                None => RepositoryConfig::default(),
+            };
+            let found = of_services(&config.services, name, &context.namespace)?;
+            found.ok_or_else(|| {
+                Failure::from(error).hint(
+                    "a service with a canary is declared under `services` in unship.yaml or the configuration",
+                )
+            })
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -182,7 +193,10 @@ pub(super) async fn repository_config(sight: &Sight) -> Result<RepositoryConfig,
     let (Some(path), Some(git)) = (sight.repository.clone(), &sight.observation.git) else {
         return Ok(RepositoryConfig::default());
     };
-    let tip = git.tip.clone();
+    config_at(path, git.tip.clone()).await
+}
+
+async fn config_at(path: RepositoryPath, tip: CommitId) -> Result<RepositoryConfig, Failure> {
     let blob = tokio::task::spawn_blocking(move || path.open()?.blob_at(&tip, "unship.yaml"))
         .await
         .map_err(|_| crate::git::GitError::Interrupted)

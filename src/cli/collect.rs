@@ -8,7 +8,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::stop::Stopper;
 use super::ui::{Ui, err};
-use crate::execute::bundle::{Metrics, Options, TAIL_LINES, bundle, pack};
+use crate::config::EndpointConfig;
+use crate::execute::bundle::{Options, TAIL_LINES, bundle, pack};
+use crate::execute::endpoint::Endpoint;
 use crate::exit::ExitStatus;
 use crate::model::{Gap, GapReason, Observation, WorkloadKind};
 use crate::observe::{self, Scope, observe};
@@ -57,7 +59,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
         logs: !args.no_logs,
         tail_lines: args.tail,
         since: args.since,
-        metrics: metrics(&context),
+        metrics: endpoint(&context.config.metrics),
         stop: Some(stopper.receiver()),
         ..Options::full()
     };
@@ -114,12 +116,12 @@ fn targets(words: &[String]) -> Result<Vec<Target>, Failure> {
     Ok(all)
 }
 
-fn metrics(context: &Context) -> Metrics {
-    let configured = context.config.metrics.clone();
-    Metrics {
-        url: configured.url,
+/// An endpoint as the configuration has it.
+pub(super) fn endpoint(configured: &EndpointConfig) -> Endpoint {
+    Endpoint {
+        url: configured.url.clone(),
         port: configured.port,
-        path: configured.path,
+        path: configured.path.clone(),
     }
 }
 

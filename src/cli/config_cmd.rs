@@ -43,7 +43,11 @@ pub(super) fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Fa
     match &args.command {
         Command::Check => {
             let mut config = super::context::config(global)?;
-            for url in [&mut config.metrics.url, &mut config.argocd.read_only_url] {
+            for url in [
+                &mut config.metrics.url,
+                &mut config.health.url,
+                &mut config.argocd.read_only_url,
+            ] {
                 *url = url.as_deref().map(mask_url);
             }
             super::records::forms(&config)?;

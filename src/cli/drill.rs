@@ -6,10 +6,12 @@ use jiff::Timestamp;
 
 use super::args::{Global, Source, target};
 use super::carry::scope_for;
+use super::collect::endpoint;
 use super::context::Context;
 use super::failure::Failure;
 use super::ui::Ui;
 use crate::cluster::{Cluster, LogQuery, ScaleFrom};
+use crate::execute::endpoint::{Purpose, probe};
 use crate::exit::ExitStatus;
 use crate::git::PushOutcome;
 use crate::model::{Allowed, Right, WorkloadKind, WorkloadRef};
@@ -95,21 +97,25 @@ async fn rehearse(
     request.target = sight.observation.target.clone();
     let timeline = Timeline::of(&sight.observation, &super::runs::verified());
     let decision = build(&sight.observation, &timeline, &request);
-    let (scale, patch, push, logs) = tokio::join!(
+    let (metrics_at, health_at) = (
+        endpoint(&context.config.metrics),
+        endpoint(&context.config.health),
+    );
+    let (scale, patch, push, logs, metrics, health) = tokio::join!(
         scale(cluster, &sight),
         patch(cluster, &sight, &timeline, &request),
         push(&sight),
         logs(cluster, &sight),
+        probe(cluster, &sight.observation, (&metrics_at, Purpose::Metrics)),
+        probe(cluster, &sight.observation, (&health_at, Purpose::Health)),
     );
-    let nowhere =
-        || Probe::NotTried("no URL is configured, and pods/proxy is not asked".to_owned());
     let probes = Probes {
         scale,
         patch,
         push,
         logs,
-        metrics: nowhere(),
-        health: nowhere(),
+        metrics,
+        health,
     };
     Ok(drill_target(
         &sight.observation,

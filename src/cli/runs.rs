@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::stop::Stopper;
 use super::ui::Ui;
 use crate::execute::journal::{self, Journal, Record, StoredRun, TargetLock};
-use crate::execute::resume;
+use crate::execute::{left_suspended, resume};
 use crate::exit::ExitStatus;
 use crate::observe::observe;
 use crate::plan::API_VERSION;
@@ -236,5 +236,8 @@ pub(super) fn abandon(args: &RunArgs, ui: Ui) -> Result<ExitStatus, Failure> {
         },
     );
     ui.note(&format!("run {} is given up; {left}", args.run));
+    if let Some(text) = left_suspended(&run) {
+        ui.note(&text);
+    }
     Ok(ExitStatus::Success)
 }

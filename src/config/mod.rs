@@ -31,8 +31,13 @@ pub struct Config {
     pub identity: Option<IdentityConfig>,
     /// Services with a production and a canary workload, by a name of one's own.
     pub services: BTreeMap<String, Service>,
-    /// Where the metrics of pods are, for `unship collect`.
-    pub metrics: MetricsConfig,
+    /// Where the metrics of pods are, for `unship collect` and `unship drill`. Without a
+    /// port and a path: those of `prometheus.io/port` and `prometheus.io/path`, else the
+    /// port named for it, else the only one, and `/metrics`.
+    pub metrics: EndpointConfig,
+    /// Where pods tell whether they are well, for `unship drill`. Without a port and a
+    /// path: those of the readiness or liveness probe.
+    pub health: EndpointConfig,
     /// Where beads are kept. Only the user's own configuration may say so: it names a
     /// program to run.
     pub tracker: TrackerConfig,
@@ -40,17 +45,27 @@ pub struct Config {
     pub records: RecordsConfig,
 }
 
-/// Where the metrics of pods are.
+/// An HTTP endpoint of a workload's pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct MetricsConfig {
-    /// A URL that answers with the metrics text. `{pod}`, `{namespace}` and `{name}` (the
-    /// workload's) are replaced; without `{pod}` it is asked once.
+pub struct EndpointConfig {
+    /// A URL. `{pod}`, `{namespace}` and `{name}` (the workload's) are replaced; without
+    /// `{pod}` it is asked once.
     pub url: Option<String>,
-    /// The pods' port for `pods/proxy`, else that of their `prometheus.io/port`.
+    /// The pods' port for `pods/proxy`.
     pub port: Option<u16>,
-    /// The path at that port, else that of their `prometheus.io/path`, else `/metrics`.
+    /// The path at that port.
     pub path: Option<String>,
+}
+
+impl EndpointConfig {
+    fn overlaid(self, over: Self) -> Self {
+        Self {
+            url: over.url.or(self.url),
+            port: over.port.or(self.port),
+            path: over.path.or(self.path),
+        }
+    }
 }
 
 /// A service with two roles.
@@ -184,11 +199,8 @@ impl Config {
         self.request_timeout = over.request_timeout.or(self.request_timeout);
         self.identity = over.identity.or(self.identity);
         self.services.extend(over.services);
-        self.metrics = MetricsConfig {
-            url: over.metrics.url.or(self.metrics.url),
-            port: over.metrics.port.or(self.metrics.port),
-            path: over.metrics.path.or(self.metrics.path),
-        };
+        self.metrics = self.metrics.overlaid(over.metrics);
+        self.health = self.health.overlaid(over.health);
         self.tracker = self.tracker.overlaid(over.tracker);
         self.records = self.records.overlaid(over.records);
         self

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::journal::{Record, StoredRun};
 use super::land::{Aim, stopped};
 use super::run::{End, Run};
 use super::steps::Acted;
@@ -16,6 +17,38 @@ use crate::report::RunState;
 /// Annotation of an Application whose automated sync a run suspended: the run's id and
 /// what `spec.syncPolicy.automated` was. With it a person can give it back, too.
 const SUSPENDED: &str = "unship.dev/suspended-auto-sync";
+
+/// Between the Application and what automated sync was, in the evidence of the step `suspend`.
+const SUSPENDED_NOW: &str = " is suspended; it was ";
+
+/// What gives automated sync back after a run that suspended it was given up, if it may
+/// still be suspended.
+#[must_use]
+pub fn left_suspended(run: &StoredRun) -> Option<String> {
+    let finished = |wanted: &str| {
+        run.records.iter().find_map(|record| match record {
+            Record::Finished { step, evidence, .. } if step == wanted => Some(evidence.as_str()),
+            _ => None,
+        })
+    };
+    if !run.began("suspend") || finished("giveBack").is_some() {
+        return None;
+    }
+    let was = finished("suspend").and_then(|evidence| {
+        let (name, automated) = evidence.split_once(SUSPENDED_NOW)?;
+        let (namespace, name) = name.rsplit(' ').next()?.split_once('/')?;
+        Some((namespace, name, automated))
+    });
+    let name = run.plan.targets.first()?.application.as_deref()?;
+    Some(match was {
+        Some((namespace, name, automated)) => format!(
+            "automated sync of Application {name} is still suspended; `kubectl -n {namespace} patch application {name} --type merge -p '{{\"metadata\":{{\"annotations\":{{\"{SUSPENDED}\":null}}}},\"spec\":{{\"syncPolicy\":{{\"automated\":{automated}}}}}}}'` gives it back"
+        ),
+        None => format!(
+            "automated sync of Application {name} may be suspended: then its annotation {SUSPENDED} tells what it was"
+        ),
+    })
+}
 
 /// Whether this run's mark of a suspension was seen on the Application last.
 pub(super) fn is_suspended_by(run: &Run) -> bool {
@@ -68,11 +101,11 @@ pub(super) async fn suspend(run: &mut Run) -> Result<Acted, Error> {
     (run.setup.crash)("suspended");
     match done {
         Ok(app) => {
-            let name = app.name.clone();
+            let name = format!("{}/{}", app.namespace, app.name);
             remember(run, app);
             run.done.insert("suspend".to_owned());
             Ok(Acted::Done(format!(
-                "automated sync of {name} is suspended"
+                "automated sync of {name}{SUSPENDED_NOW}{automated}"
             )))
         }
         Err(end) => Ok(Acted::End(end)),

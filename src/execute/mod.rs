@@ -5,6 +5,7 @@ mod argo;
 pub mod bundle;
 mod capture;
 mod direct;
+pub mod endpoint;
 pub mod journal;
 mod judge;
 mod keeping;
@@ -29,6 +30,7 @@ use crate::observe::{Clients, Scope};
 use crate::report::Forms;
 use crate::tracker::Tracker;
 
+pub use argo::left_suspended;
 pub use resume::resume;
 pub use run::{Fresh, start};
 

@@ -12,6 +12,7 @@ mod source;
 mod states;
 
 pub use again::on_new_tip;
+pub use source::tip_of_clone;
 pub use states::fields_of;
 
 use std::path::PathBuf;

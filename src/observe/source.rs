@@ -82,6 +82,24 @@ pub(super) async fn prefetch(clients: &Clients, scope: &Scope) -> Option<Early> 
     })
 }
 
+/// The fetched tip of the branch that a scope names, or that is checked out in its clone:
+/// for what a repository says beside its manifests. `None` where there is no such clone.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub async fn tip_of_clone(
+    clients: &Clients,
+    scope: &Scope,
+) -> Result<Option<(RepositoryPath, CommitId)>, Error> {
+    let Some(mut early) = prefetch(clients, scope).await else {
+        return Ok(None);
+    };
+    let tip = (&mut early.fetch)
+        .await
+        .map_err(|_| GitError::Interrupted)??;
+    Ok(Some((early.repository.clone(), tip)))
+}
+
 /// Fills in Git's side of the observation.
 pub(super) async fn look(
     clients: &Clients,

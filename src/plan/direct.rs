@@ -326,6 +326,10 @@ fn direct_warnings(
             workload.reference.short()
         ));
     }
+    found.extend(git_route::new_variables(
+        &workload.template,
+        &request.intent,
+    ));
     for hpa in observation.cluster.hpas.iter().flatten() {
         if course.scale || course.bounce {
             found.push(format!(

@@ -239,22 +239,41 @@ fn intent_warnings(
     request: &Request,
 ) -> Vec<String> {
     let mut found = Vec::new();
-    if let Intent::SetEnv { variables, .. } = &request.intent {
-        let text = document.source("spec.template").unwrap_or_default();
-        for variable in variables {
-            if !text.contains(&variable.name) {
-                found.push(format!(
-                    "no container has a variable {} so far: does the program read it?",
-                    variable.name
-                ));
-            }
-        }
+    if let Some(template) = document.template() {
+        found.extend(new_variables(&template, &request.intent));
     }
     if matches!(request.intent, Intent::Scale { replicas: 0 }) && request.allow.outage {
         let name = &observation.target.name;
         found.push(format!("with 0 replicas nothing of {name} serves"));
     }
     found
+}
+
+/// Variables that no container has so far: a program that reads another name takes no
+/// notice of them.
+pub(super) fn new_variables(template: &PodTemplate, intent: &Intent) -> Vec<String> {
+    let Intent::SetEnv { variables, .. } = intent else {
+        return Vec::new();
+    };
+    let containers = ["/spec/containers", "/spec/initContainers"];
+    let known: Vec<&str> = containers
+        .iter()
+        .filter_map(|pointer| template.value().pointer(pointer)?.as_array())
+        .flatten()
+        .filter_map(|container| container.get("env")?.as_array())
+        .flatten()
+        .filter_map(|variable| variable.get("name")?.as_str())
+        .collect();
+    variables
+        .iter()
+        .filter(|variable| !known.contains(&variable.name.as_str()))
+        .map(|variable| {
+            format!(
+                "no container has a variable {} so far: does the program read it?",
+                variable.name
+            )
+        })
+        .collect()
 }
 
 /// Git's side, or why there is none.

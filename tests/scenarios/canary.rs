@@ -74,13 +74,18 @@ pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
     }
 }
 
-/// A canary whose pods are all ready did not crash: what is put on record are its errors.
+/// A canary whose pods are all ready did not crash: what is put on record are its errors. It is
+/// named by a service of the repository's unship.yaml, whose name no workload has.
 pub(crate) fn a_canary_with_errors_is_taken_out(world: &'static World) {
     let stage = Stage::new(world, "canary-errors", (GOOD, &Setting::default()));
     let canary = CANARY.replace("namespace: mcp", &format!("namespace: {}", stage.name));
     stage
         .team()
         .commit("feat: canary of 1.3.0", &[(FILE, Some(&canary))]);
+    let services = "services:\n  gateway: {production: zai-proxy, canary: zai-proxy-canary}\n";
+    stage
+        .team()
+        .commit("chore: the gateway", &[("unship.yaml", Some(services))]);
     stage.team().push();
     stage.refresh();
     world.until("the canary serves", || {
@@ -94,11 +99,9 @@ pub(crate) fn a_canary_with_errors_is_taken_out(world: &'static World) {
     let run = user
         .run(&[
             "abort",
-            "zai-proxy-canary",
+            "gateway",
             "-n",
             &stage.name,
-            "--production",
-            "zai-proxy",
             "--record",
             "file",
             "--yes",

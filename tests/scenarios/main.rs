@@ -85,6 +85,7 @@ scenarios! {
         automated_sync_is_suspended_until_git_has_it
         an_owned_application_is_not_suspended
         an_unreachable_git_is_a_debt_that_continue_pays
+        a_run_that_is_given_up_tells_what_gives_sync_back
         a_commit_that_does_not_land_is_followed_by_an_emergency
         without_auto_sync_a_sync_is_asked_for
         argo_cds_own_rollback_is_a_route;

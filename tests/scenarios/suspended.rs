@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::admin::Kind;
 use crate::stage::{GOOD, Stage};
 use crate::world::World;
 
@@ -63,6 +64,37 @@ pub(crate) fn an_unreachable_git_is_a_debt_that_continue_pays(world: &'static Wo
     assert_eq!(automated(stage), before, "given back as it was");
     assert_eq!(marks(stage), 0);
     story.assert_rolled_back(&story.tip);
+}
+
+/// A run that suspended automated sync and is given up says what gives it back; that works.
+pub(crate) fn a_run_that_is_given_up_tells_what_gives_sync_back(world: &'static World) {
+    let story = Stage::with_bad_release(world, "given-up");
+    let stage = &story.stage;
+    let before = automated(stage);
+    let user = stage.user().as_operator();
+    stage.lose_git();
+    let run = user.rollback(&["--emergency"]).ends_with(4);
+    let id = run.json["runId"].as_str().unwrap_or("?").to_owned();
+    assert_eq!(automated(stage), Value::Null);
+    let told = user.run(&["abandon", &id]);
+    assert_eq!(told.code, Some(0), "{}", told.story());
+    let name = &stage.application()["metadata"]["name"];
+    let start = format!(
+        "patch application {} --type merge -p '",
+        name.as_str().unwrap_or("?")
+    );
+    let patch = told
+        .stderr
+        .split_once(&start)
+        .and_then(|(_, rest)| rest.split_once('\''));
+    let patch = patch.unwrap_or_else(|| panic!("{}", told.story())).0;
+    stage.patch(
+        Kind::Application,
+        &serde_json::from_str(patch).expect("JSON"),
+    );
+    assert_eq!(automated(stage), before, "given back as it was");
+    assert_eq!(marks(stage), 0);
+    stage.return_git();
 }
 
 /// The commit is pushed, but Argo CD does not look: the wait ends with 6; an emergency then acts

@@ -6,30 +6,12 @@ use super::folder::file_name;
 use super::lines::Lines;
 use super::own::why;
 use super::{Job, Options};
-use crate::cluster::{Cluster, Download, LogQuery};
+use crate::cluster::{Cluster, LogQuery};
+use crate::execute::endpoint::Pieces;
 use crate::model::{Observation, Pod, WorkloadKind};
-use crate::signals::Answer;
 
 /// Requests at a time: enough for a cluster far away, few enough for its kubelets.
 const AT_ONCE: usize = 16;
-
-/// Something that is read piece by piece.
-pub(super) trait Pieces {
-    /// The next piece; none at the end. The error in words.
-    fn piece(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, String>> + Send;
-}
-
-impl Pieces for Download {
-    async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
-        self.chunk().await.map_err(|error| error.to_string())
-    }
-}
-
-impl Pieces for Answer {
-    async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
-        self.chunk().await.map_err(|error| error.to_string())
-    }
-}
 
 /// Writes what comes into a file, masked line by line. A file that does not get to its
 /// end is named as cut.

@@ -22,6 +22,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::cluster::Cluster;
+use crate::execute::endpoint::Endpoint;
 use crate::model::{Observation, mask_object, mask_url};
 use crate::observe::Clients;
 use crate::plan::API_VERSION;
@@ -55,20 +56,9 @@ pub struct Options {
     /// read has its own limit besides.
     pub limit: Option<Duration>,
     /// Where metrics are.
-    pub metrics: Metrics,
+    pub metrics: Endpoint,
     /// Becomes true when it shall end with what it has.
     pub stop: Option<watch::Receiver<bool>>,
-}
-
-/// Where the metrics of a pod are, as the user's own configuration says.
-#[derive(Debug, Clone, Default)]
-pub struct Metrics {
-    /// A URL; `{pod}`, `{namespace}` and `{name}` (the workload's) are replaced.
-    pub url: Option<String>,
-    /// The pod's port, where `prometheus.io/port` and its ports do not tell.
-    pub port: Option<u16>,
-    /// The path at that port, where `prometheus.io/path` does not tell.
-    pub path: Option<String>,
 }
 
 impl Options {
@@ -82,7 +72,7 @@ impl Options {
             since: None,
             pods: None,
             limit: None,
-            metrics: Metrics::default(),
+            metrics: Endpoint::default(),
             stop: None,
         }
     }
