@@ -69,6 +69,10 @@ fn document_name(doc: &Value, place: usize) -> String {
 
 impl Verdict {
     fn place(&mut self, at: &str, four: Four<'_>) {
+        // What is not there today is one value: nothing inside of it can be put anywhere.
+        if four[2].is_none() && four[0].is_some() && four[1].is_some() {
+            return self.leaf(at, four);
+        }
         let there: Vec<&Value> = four.iter().flatten().copied().collect();
         if there.iter().all(|value| value.is_object()) {
             self.map(at, four);
@@ -104,7 +108,8 @@ impl Verdict {
 
     fn list(&mut self, at: &str, four: Four<'_>) {
         let lists = four.map(|side| side.and_then(Value::as_array).cloned().unwrap_or_default());
-        let Some(name) = item_name(&lists) else {
+        let is_command = at.ends_with(".args") || at.ends_with(".command");
+        let Some(name) = item_name(&lists).filter(|_| !is_command) else {
             return self.whole_list(at, four, &lists);
         };
         let names = lists
@@ -117,7 +122,17 @@ impl Verdict {
                 let place = names[side].iter().position(|other| other == item);
                 inner[side] = place.map(|place| &lists[side][place]);
             }
-            self.place(&format!("{at}[{item}]"), inner);
+            let inner_at = format!("{at}[{item}]");
+            // An item that came or went is one value.
+            if inner[0].is_none() != inner[1].is_none() {
+                if self.was_replaced_again(item, &names, inner) {
+                    self.left.push(inner_at);
+                } else {
+                    self.leaf(&inner_at, inner);
+                }
+            } else {
+                self.place(&inner_at, inner);
+            }
         }
         let order = |side: usize| -> Vec<&String> {
             let common = |name: &&String| (0..4).all(|side| names[side].contains(name));
@@ -127,6 +142,21 @@ impl Verdict {
             self.wrong.push(format!("{at}: the order"));
         }
         self.shell(at, four, lists.map(|list| list.len()));
+    }
+
+    /// A scalar whose place the bad change gave to another one like it, which is gone: one of the
+    /// same first half, or of the same beginning in the same place.
+    fn was_replaced_again(&self, item: &str, names: &[Vec<String>; 4], four: Four<'_>) -> bool {
+        let [good, bad, head, _] = names;
+        let is_scalar = four[0].is_some_and(|value| !value.is_object());
+        let half = &item.as_bytes()[..item.len() / 2];
+        let successor = |name: &&String| {
+            !good.contains(name) && !head.contains(name) && name.as_bytes().starts_with(half)
+        };
+        is_scalar
+            && four[2].is_none()
+            && four[3].is_none()
+            && bad.iter().any(|name| successor(&name))
     }
 
     /// A list whose items have no names is one value; where both changed it, it is today's, or

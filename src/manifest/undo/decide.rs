@@ -4,11 +4,13 @@
 //! left; one that something else has changed is left and named. An addition is taken back as a
 //! whole, or, where later work only added to it, without that later work.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::Field;
 use super::identity::{self, Identity};
-use super::merge::{Changed, Near, chunks};
+use super::merge::{Changed, Chunk, Near, chunks};
 use super::place;
 use super::segments::{self, Block, Piece, bare};
 use crate::manifest::draft::Draft;
@@ -80,7 +82,6 @@ pub(super) struct Decider<'d> {
     pub(super) superseded: Vec<Field>,
     /// Places whose comments or style are left.
     pub(super) left: Vec<Path>,
-    pub(super) refused: Option<String>,
 }
 
 type Trio<'p> = (&'p Piece, &'p Piece, &'p Piece);
@@ -92,7 +93,6 @@ impl<'d> Decider<'d> {
             undone: Vec::new(),
             superseded: Vec::new(),
             left: Vec::new(),
-            refused: None,
         }
     }
 
@@ -271,7 +271,7 @@ impl<'d> Decider<'d> {
         let steps = keys
             .clone()
             .map(|keys| keys.into_iter().map(Step::Key).collect());
-        let parts = self.keyed(path, parts, &Keys { keys, steps });
+        let parts = self.keyed(path, parts, &Keys { keys, steps }, &HashMap::new());
         self.finish(parts)
     }
 
@@ -313,8 +313,15 @@ impl<'d> Decider<'d> {
                     keys: [named(&lists[0]), named(&lists[1]), named(&lists[2])],
                     steps: [stepped(&lists[0]), stepped(&lists[1]), stepped(&lists[2])],
                 };
-                let mut parts = self.keyed(path, parts, &keys);
-                if identity != Identity::Objects {
+                let is_set = identity == Identity::Itself;
+                let successors = if is_set {
+                    identity::successors(&keys.keys[0], &keys.keys[1])
+                } else {
+                    HashMap::new()
+                };
+                let mut parts = self.keyed(path, parts, &keys, &successors);
+                // The order of a set says nothing, unless nothing else has changed.
+                if identity != Identity::Objects && (!is_set || keys.keys[1] == keys.keys[2]) {
                     self.order(path, &mut parts);
                 }
                 self.finish(parts)
@@ -344,8 +351,15 @@ impl<'d> Decider<'d> {
         Plan::Set(place::value_of_parts(&self.texts, &parts))
     }
 
-    /// Entries with names of their own.
-    fn keyed(&mut self, path: &Path, mut parts: Parts, keys: &Keys) -> Parts {
+    /// Entries with names of their own. `successors` are what the bad change put in an entry's
+    /// place.
+    fn keyed(
+        &mut self,
+        path: &Path,
+        mut parts: Parts,
+        keys: &Keys,
+        successors: &HashMap<String, String>,
+    ) -> Parts {
         let (good, bad) = (keys.places(0), keys.places(1));
         for (place, key) in keys.keys[2].iter().enumerate() {
             let (g, b) = (good.get(&**key).copied(), bad.get(&**key).copied());
@@ -372,6 +386,15 @@ impl<'d> Decider<'d> {
         }
         for (place, key) in keys.keys[0].iter().enumerate() {
             if head.contains_key(&**key) || bad.contains_key(&**key) {
+                continue;
+            }
+            if let Some(successor) = successors.get(key)
+                && !head.contains_key(&**successor)
+            {
+                // What replaced it has been replaced since.
+                let path = path.child(keys.steps[0][place].clone());
+                let successor = serde_json::from_str(successor).ok();
+                Self::record(&mut self.superseded, &path, successor.as_ref(), None);
                 continue;
             }
             if let Some(coll) = &parts.good {
@@ -530,15 +553,27 @@ impl<'d> Decider<'d> {
         let (good, bad) = (texts(parts.good.as_ref()), texts(parts.bad.as_ref()));
         let head = texts(Some(&parts.head));
         let merged = chunks(&bad, &head, &good, Near::Overlapping);
+        let is_text = |coll: &Coll, at: usize| coll.values[at].as_str().is_some_and(is_lines);
+        // A text of several lines that both changed is merged inside.
+        let is_one_text = |chunk: &Chunk| {
+            [&chunk.base, &chunk.ours, &chunk.theirs]
+                .iter()
+                .all(|range| range.len() == 1)
+                && is_text(&parts.head, chunk.ours.start)
+                && parts
+                    .bad
+                    .as_ref()
+                    .is_some_and(|bad| is_text(bad, chunk.base.start))
+        };
         if merged
             .iter()
-            .any(|chunk| chunk.changed == Changed::Conflict)
+            .any(|chunk| chunk.changed == Changed::Conflict && !is_one_text(chunk))
         {
             return None;
         }
         for chunk in merged {
             let is_pair = chunk.theirs.len() == chunk.base.len();
-            let theirs = chunk.changed == Changed::Theirs;
+            let theirs = matches!(chunk.changed, Changed::Theirs | Changed::Conflict);
             if chunk.changed == Changed::Nobody || (theirs && is_pair) {
                 for (at, place) in chunk.ours.clone().enumerate() {
                     let trio = (chunk.theirs.start + at, chunk.base.start + at, place);
@@ -592,7 +627,7 @@ struct Keys {
 }
 
 impl Keys {
-    fn places(&self, side: usize) -> std::collections::HashMap<&str, usize> {
+    fn places(&self, side: usize) -> HashMap<&str, usize> {
         let keys = self.keys[side].iter().enumerate();
         keys.map(|(place, key)| (key.as_str(), place)).collect()
     }
@@ -622,6 +657,10 @@ pub(super) fn put(parts: &mut Vec<Part>, place: usize) {
             plan: Plan::Good,
         },
     );
+}
+
+fn is_lines(text: &str) -> bool {
+    text.trim_end_matches('\n').contains('\n')
 }
 
 /// Maps whose keys people choose: their entries do not depend on each other.

@@ -1,5 +1,7 @@
 //! What tells the items of a list apart, in all three texts.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use crate::manifest::merge_key::merge_key;
@@ -40,13 +42,17 @@ pub(super) fn identity(path: &Path, is_list: bool, lists: &[&[Value]]) -> Option
     let all = || lists.iter().flat_map(|list| list.iter());
     let unique = |identity: &Identity| {
         lists.iter().all(|list| {
-            let mut seen = std::collections::HashSet::new();
+            let mut seen = HashSet::new();
             list.iter()
                 .all(|item| name(identity, item).is_some_and(|name| seen.insert(name)))
         })
     };
     let fits = |identity: Identity| unique(&identity).then_some(identity);
     if all().all(|item| !item.is_object() && !item.is_array()) {
+        let is_text = |item: &Value| item.as_str().is_some_and(|text| text.contains('\n'));
+        if is_ordered(path) || all().any(is_text) {
+            return None;
+        }
         return fits(Identity::Itself);
     }
     if !all().all(Value::is_object) {
@@ -63,6 +69,11 @@ pub(super) fn identity(path: &Path, is_list: bool, lists: &[&[Value]]) -> Option
     NAMES
         .iter()
         .find_map(|fields| fits(Identity::Fields(fields.to_vec())))
+}
+
+/// Words of a command line mean something by their place: no set.
+fn is_ordered(path: &Path) -> bool {
+    matches!(path.last(), Some(Step::Key(key)) if ["command", "args"].contains(&&**key))
 }
 
 /// What an item is called; `None` where it has no such field.
@@ -121,4 +132,47 @@ pub(super) fn step(identity: &Identity, item: &Value, place: usize) -> Step {
         }
         Identity::Itself | Identity::Objects => Step::Index(place),
     }
+}
+
+/// What the bad change put in the place of an element of a set: of those that it added, the one
+/// that is most like the one that it took away (`?ref=a` and `?ref=b` of one address), each once.
+pub(super) fn successors(good: &[String], bad: &[String]) -> HashMap<String, String> {
+    let gone: Vec<&String> = good.iter().filter(|name| !bad.contains(name)).collect();
+    let come: Vec<&String> = bad.iter().filter(|name| !good.contains(name)).collect();
+    // Beyond that it is another list.
+    const MANY: usize = 40;
+    if gone.len() > MANY || come.len() > MANY {
+        return HashMap::new();
+    }
+    let mut pairs: Vec<(f32, &String, &String)> = Vec::new();
+    for old in &gone {
+        for new in &come {
+            let ratio = likeness(old, new);
+            if ratio >= 0.6 {
+                pairs.push((ratio, old, new));
+            }
+        }
+    }
+    pairs.sort_by(|left, right| right.0.total_cmp(&left.0));
+    let mut out = HashMap::new();
+    let mut taken = HashSet::new();
+    for (_, old, new) in pairs {
+        if !out.contains_key(old) && taken.insert(new) {
+            out.insert(old.clone(), new.clone());
+        }
+    }
+    out
+}
+
+/// How much of the longer text stands at the beginning and at the end of both, from 0 to 1.
+fn likeness(left: &str, right: &str) -> f32 {
+    let same =
+        |pairs: &mut dyn Iterator<Item = (u8, u8)>| pairs.take_while(|(l, r)| l == r).count();
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let longer = left.len().max(right.len());
+    let front = same(&mut left.iter().copied().zip(right.iter().copied()));
+    let back = same(&mut left.iter().rev().copied().zip(right.iter().rev().copied()));
+    let shared = (front + back).min(left.len().min(right.len()));
+    f32::from(u16::try_from(shared).unwrap_or(u16::MAX))
+        / f32::from(u16::try_from(longer.max(1)).unwrap_or(u16::MAX))
 }

@@ -142,7 +142,7 @@ impl Writer<'_> {
             Plan::Good => {
                 let good = twins.good?;
                 if self.is_bad_text(twins.bad, head) {
-                    return Some(self.good_lines(&good.body, good.column, head.column));
+                    return Some(self.good_body(good, twins.bad, head));
                 }
                 Some(self.swapped(good, head))
             }
@@ -153,7 +153,7 @@ impl Writer<'_> {
                     && let Some(good) = twins.good
                     && is_good(parts)
                 {
-                    return Some(self.good_lines(&good.body, good.column, head.column));
+                    return Some(self.good_body(good, twins.bad, head));
                 }
                 let inner = self.block(parts)?;
                 let is_empty = parts
@@ -181,6 +181,24 @@ impl Writer<'_> {
                 Some(format!("{lead}{empty}{}{inner}", self.newline))
             }
         }
+    }
+
+    /// The good lines of an entry in the place of the bad ones, which head has still. Whether a
+    /// file ends in a line break is head's where that was changed since.
+    fn good_body(&self, good: &Piece, bad: Option<&Piece>, head: &Piece) -> String {
+        let mut text = self.good_lines(&good.body, good.column, head.column);
+        let ends =
+            |draft: &Draft<'_>, piece: &Piece| ending_length(&draft.text[piece.body.clone()]) > 0;
+        let now = ends(self.texts.head, head);
+        if bad.is_some_and(|bad| ends(self.texts.bad, bad) == now) {
+            return text;
+        }
+        match (now, ending_length(&text)) {
+            (true, 0) => text.push_str(self.newline),
+            (false, length) => text.truncate(text.len() - length),
+            _ => {}
+        }
+        text
     }
 
     fn good_lines(&self, range: &Range<usize>, from: usize, to: usize) -> String {
