@@ -164,6 +164,24 @@ pub(super) fn successors(good: &[String], bad: &[String]) -> HashMap<String, Str
     out
 }
 
+/// The text with one sign for every commit id, digest and number in it.
+fn without_ids(text: &str) -> String {
+    let mut out = String::new();
+    for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let has_digit = bare.bytes().any(|byte| byte.is_ascii_digit());
+        let is_hex = bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_number = bare.bytes().all(|byte| byte.is_ascii_digit());
+        if has_digit && (is_number || (is_hex && bare.len() >= 6)) {
+            out.push('#');
+        } else {
+            out.push_str(bare);
+        }
+        out.push_str(&word[bare.len()..]);
+    }
+    out
+}
+
 /// How much of the longer text stands at the beginning and at the end of both, from 0 to 1.
 fn likeness(left: &str, right: &str) -> f32 {
     let same =

@@ -72,6 +72,9 @@ impl Field {
         let Some(value) = value else {
             return "nothing".to_owned();
         };
+        if self.path.is_empty() {
+            return "the whole document".to_owned();
+        }
         if self.is_secret {
             return MASK.to_owned();
         }

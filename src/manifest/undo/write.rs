@@ -293,7 +293,7 @@ fn field(doc: &Doc<'_>, from: Option<&Value>, to: Option<&Value>) -> Field {
         path: Path::default(),
         from: from.cloned(),
         to: to.cloned(),
-        is_secret: true,
+        is_secret: doc.value.get("kind").and_then(Value::as_str) == Some("Secret"),
     }
 }
 
