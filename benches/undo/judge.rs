@@ -149,14 +149,17 @@ impl Verdict {
     fn was_replaced_again(&self, item: &str, names: &[Vec<String>; 4], four: Four<'_>) -> bool {
         let [good, bad, head, _] = names;
         let is_scalar = four[0].is_some_and(|value| !value.is_object());
-        let half = &item.as_bytes()[..item.len() / 2];
-        let successor = |name: &&String| {
-            !good.contains(name) && !head.contains(name) && name.as_bytes().starts_with(half)
+        let begins = |name: &str, length: usize| {
+            item.as_bytes()
+                .get(..length)
+                .is_some_and(|start| name.as_bytes().starts_with(start))
         };
-        is_scalar
-            && four[2].is_none()
-            && four[3].is_none()
-            && bad.iter().any(|name| successor(&name))
+        let at = good.iter().position(|name| name == item);
+        let mut successors = bad.iter().enumerate().filter(|(place, name)| {
+            let alike = begins(name, item.len() / 2) || (at == Some(*place) && begins(name, 12));
+            !good.contains(name) && !head.contains(name) && alike
+        });
+        is_scalar && four[2].is_none() && four[3].is_none() && successors.next().is_some()
     }
 
     /// A list whose items have no names is one value; where both changed it, it is today's, or

@@ -184,6 +184,7 @@ fn without_ids(text: &str) -> String {
 
 /// How much of the longer text stands at the beginning and at the end of both, from 0 to 1.
 fn likeness(left: &str, right: &str) -> f32 {
+    let (left, right) = (without_ids(left), without_ids(right));
     let same =
         |pairs: &mut dyn Iterator<Item = (u8, u8)>| pairs.take_while(|(l, r)| l == r).count();
     let (left, right) = (left.as_bytes(), right.as_bytes());
