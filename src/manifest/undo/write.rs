@@ -26,6 +26,25 @@ use crate::manifest::text::{ending_length, lines, majority_break};
 /// of several lines, are merged, and left where both sides changed the same place.
 #[must_use]
 pub fn undo(before: &str, after: &str, head: &str) -> Undone {
+    if head == before || before == after {
+        return Work::default().outcome(head, head.to_owned());
+    }
+    let done = structural(before, after, head);
+    if head != after {
+        return done;
+    }
+    // Nothing came later: what was before is what it shall be, to the byte, whatever it is.
+    Undone {
+        class: UndoClass::Undone,
+        text: before.to_owned(),
+        superseded: Vec::new(),
+        left: Vec::new(),
+        reason: None,
+        ..done
+    }
+}
+
+fn structural(before: &str, after: &str, head: &str) -> Undone {
     let read = |which: &str, text: &str| {
         Manifest::parse(text)
             .map_err(|error: ParseError| format!("the {which} cannot be read: {error}"))
@@ -57,8 +76,6 @@ pub fn undo(before: &str, after: &str, head: &str) -> Undone {
     });
     match done {
         Err(reason) => refused(head, reason),
-        // Nothing came later: what was before is what it shall be, to the byte.
-        Ok(_) if head == after => work.outcome(head, before.to_owned()),
         Ok(text) => work.outcome(head, text),
     }
 }
