@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::generate::{self, Dice};
 use super::properties::{BITS, cases, edit, root_of};
-use super::{Address, Manifest, UndoClass, Undone, undo};
+use super::{Address, Manifest, Path, UndoClass, UndoField, Undone, undo};
 use crate::manifest::json::same;
 
 fn equal(left: Option<&Value>, right: Option<&Value>) -> bool {
@@ -19,9 +19,17 @@ fn equal(left: Option<&Value>, right: Option<&Value>) -> bool {
 }
 
 /// What must hold for every field, whatever is decided where both changed it.
-fn judge(at: &str, four: [Option<&Value>; 4]) -> Result<(), String> {
+fn judge(at: &Path, four: [Option<&Value>; 4], left: &[UndoField]) -> Result<(), String> {
     let [good, bad, head, result] = four;
     let fail = |why: &str| Err(format!("{at}: {why}: {four:?}"));
+    // What is left is named, and left as it is.
+    if left.iter().any(|field| field.path == *at) {
+        return if equal(head, result) {
+            Ok(())
+        } else {
+            fail("it is named as left, and changed")
+        };
+    }
     if equal(good, bad) {
         return if equal(head, result) {
             Ok(())
@@ -36,9 +44,6 @@ fn judge(at: &str, four: [Option<&Value>; 4]) -> Result<(), String> {
             fail("it is not undone")
         };
     }
-    if equal(head, result) {
-        return Ok(());
-    }
     let is_map =
         |side: Option<&Value>| side.is_none_or(|value| value.is_object() || value.is_null());
     if four.iter().all(|side| is_map(*side)) && head.is_some_and(Value::is_object) {
@@ -48,14 +53,11 @@ fn judge(at: &str, four: [Option<&Value>; 4]) -> Result<(), String> {
         keys.dedup();
         for key in keys {
             let inner = maps.map(|map| map.and_then(|map| map.get(key)));
-            // An addition, or what came back after it was removed, is left as a whole or taken
-            // back by its fields.
-            if inner[2].is_some() && equal(inner[2], inner[3]) && (good.is_none() || bad.is_none())
-            {
-                continue;
-            }
-            judge(&format!("{at}.{key}"), inner)?;
+            judge(&at.key(key), inner, left)?;
         }
+        return Ok(());
+    }
+    if equal(head, result) && equal(head, good) {
         return Ok(());
     }
     let both_lists = head.is_some_and(Value::is_array) && result.is_some_and(Value::is_array);
@@ -107,7 +109,11 @@ fn judged(good: &str, bad: &str, head: &str) -> Result<Undone, String> {
             root_of(&result),
         ];
         let [a, b, c, d] = &roots;
-        judge("", [Some(a), Some(b), Some(c), Some(d)])?;
+        judge(
+            &Path::default(),
+            [Some(a), Some(b), Some(c), Some(d)],
+            &done.superseded,
+        )?;
     }
     comments_stay(bad.text(), head.text(), result.text())?;
     Ok(done)

@@ -647,6 +647,12 @@ pub(super) fn put(parts: &mut Vec<Part>, place: usize) {
             let last = parts.iter().filter_map(|part| part.good).max()?;
             (place + 1..=last).find_map(find)
         })
+        // Its neighbours are gone: where the bad change put something else.
+        .or_else(|| {
+            parts
+                .iter()
+                .position(|part| matches!(part.plan, Plan::Gone))
+        })
         .unwrap_or(parts.len());
     parts.insert(
         at,

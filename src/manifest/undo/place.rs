@@ -100,6 +100,9 @@ pub(super) struct Writer<'d> {
     pub(super) newline: &'static str,
     /// True once a comment of the bad change had to be left.
     pub(super) left_comment: bool,
+    /// Set when the first attempt failed: comments that come back stand in the column of what
+    /// they belong to, since a deeper one behind a block scalar would become part of it.
+    pub(super) careful: bool,
 }
 
 /// The same entry in the three texts.
@@ -340,9 +343,10 @@ impl Writer<'_> {
     fn lead(&mut self, part: &Part, twins: Twins<'_>, block: &Block) -> String {
         let Some(head) = twins.head else {
             let good = twins.good;
-            return good.map_or_else(String::new, |good| {
+            let lead = good.map_or_else(String::new, |good| {
                 self.good_lines(&good.lead, good.column, block.column)
             });
+            return self.level(lead, block.column);
         };
         let own = || self.texts.head.text[head.lead.clone()].to_owned();
         if matches!(part.plan, Plan::Gone) {
@@ -366,6 +370,18 @@ impl Writer<'_> {
         }
     }
 
+    /// Comments in this column, where that is asked for.
+    fn level(&self, text: String, column: usize) -> String {
+        if !self.careful {
+            return text;
+        }
+        let line = |line: &str| match comment(line) {
+            Some(comment) => format!("{}{comment}{}", " ".repeat(column), self.newline),
+            None => line.to_owned(),
+        };
+        lines(&text).map(line).collect()
+    }
+
     /// Comments and blank lines, merged.
     fn trivia(
         &mut self,
@@ -386,7 +402,8 @@ impl Writer<'_> {
             return own;
         }
         if now == base {
-            return self.good_lines(good.0, good.1, head.1);
+            let lines = self.good_lines(good.0, good.1, head.1);
+            return self.level(lines, head.1);
         }
         let split = |text: &'_ str| lines(text).map(str::to_owned).collect::<Vec<_>>();
         let (left, base, now) = (split(&left), split(&base), split(&now));

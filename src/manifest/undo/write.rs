@@ -65,18 +65,25 @@ fn structural(before: &str, after: &str, head: &str) -> Undone {
     let (Some(good), Some(bad), Some(now)) = (docs(&good), docs(&bad), docs(&now)) else {
         return refused(head, "a document cannot be read".to_owned());
     };
-    let mut work = Work::default();
-    let done = work.run(&Texts {
+    let mut texts = Texts {
         good,
         bad,
         head: now,
         text: head,
         start,
         newline: majority_break(head),
-    });
-    match done {
-        Err(reason) => refused(head, reason),
+        careful: false,
+    };
+    let mut work = Work::default();
+    let first = match work.run(&texts) {
+        Ok(text) => return work.outcome(head, text),
+        Err(reason) => reason,
+    };
+    texts.careful = true;
+    let mut work = Work::default();
+    match work.run(&texts) {
         Ok(text) => work.outcome(head, text),
+        Err(_) => refused(head, first),
     }
 }
 
@@ -99,6 +106,8 @@ struct Texts<'m> {
     /// Where today's first document begins.
     start: usize,
     newline: &'static str,
+    /// Of the second attempt, see [`Writer`].
+    careful: bool,
 }
 
 /// A document of the result.
@@ -226,6 +235,7 @@ impl Work {
             texts: three,
             newline: texts.newline,
             left_comment: false,
+            careful: texts.careful,
         };
         let text = writer
             .document(&plan, (&roots.0, &roots.1, &roots.2))
