@@ -37,7 +37,8 @@ fn judge(at: &Path, four: [Option<&Value>; 4], left: &[UndoField]) -> Result<(),
             fail("the change did not touch it, the undo did")
         };
     }
-    if equal(head, bad) {
+    let has_left = left.iter().any(|field| at.contains(&field.path));
+    if equal(head, bad) && !has_left {
         return if equal(result, good) {
             Ok(())
         } else {
@@ -144,7 +145,7 @@ fn may_refuse(reason: &str, texts: &[String; 3]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(cases(12_000))]
+    #![proptest_config(cases(4_000))]
 
     #[test]
     fn one_edit_is_taken_back_and_the_other_stays(bytes in vec(any::<u8>(), 0..120)) {
@@ -167,7 +168,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(6_000))]
+    #![proptest_config(cases(3_000))]
 
     #[test]
     fn an_undo_is_undone_and_later_work_stays(bytes in vec(any::<u8>(), 0..120), later in any::<[u8; 6]>()) {

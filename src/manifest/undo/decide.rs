@@ -175,7 +175,7 @@ impl<'d> Decider<'d> {
     ) -> Plan {
         let is_bad = self.is_bad_text(bad, head);
         if same(gv, bv) {
-            if is_bad {
+            if is_bad && good.is_lines == head.is_lines {
                 return Plan::Good;
             }
             if !Self::alike((self.texts.good, good), (self.texts.head, head)) {
@@ -195,8 +195,18 @@ impl<'d> Decider<'d> {
             return Plan::Keep;
         }
         if same(hv, bv) {
+            if head.is_lines
+                && self.loses_comment(bad, head)
+                && !place::is_inline(self.texts, good, head)
+            {
+                return self.supersede(path, Some(bv), Some(hv));
+            }
             Self::record(&mut self.undone, path, Some(hv), Some(gv));
-            return Plan::Good;
+            return if good.is_lines == head.is_lines {
+                Plan::Good
+            } else {
+                Plan::Set(gv.clone())
+            };
         }
         match (gv, bv, hv) {
             (Value::String(gv), Value::String(bv), Value::String(hv))

@@ -144,12 +144,18 @@ fn join(
         };
         let wanted = kind(side, at);
         let alone = rest.iter().filter(|at| kind(side, **at) == wanted).count() == 1;
+        let twin = |found: &Match| match (found.bad, found.good) {
+            (Some(place), _) => alike(&docs(1)[place], &docs(side)[at]),
+            (None, Some(place)) => alike(&docs(0)[place], &docs(side)[at]),
+            (None, None) => false,
+        };
         let mut open: Vec<&mut Match> = found
             .iter_mut()
             .filter(|found| place(found, side).is_none() && kind_of(found) == wanted)
+            .filter(|found| twin(found))
             .collect();
-        // A document under another name is the same one only where it is the only candidate and
-        // the text has no other document of its old name.
+        // A document under another name is the same one only where it is the only candidate of
+        // its kind and most of its lines are the same.
         match (alone, open.as_mut_slice()) {
             (true, [one]) => set(one, at),
             _ => {
@@ -159,4 +165,21 @@ fn join(
             }
         }
     }
+}
+
+/// True where more than half of the lines of both are the same.
+fn alike(left: &Doc<'_>, right: &Doc<'_>) -> bool {
+    let mut lines: HashMap<&str, usize> = HashMap::new();
+    for line in left.text.lines() {
+        *lines.entry(line.trim()).or_default() += 1;
+    }
+    let mut shared = 0;
+    for line in right.text.lines() {
+        if let Some(count) = lines.get_mut(line.trim()).filter(|count| **count > 0) {
+            *count -= 1;
+            shared += 2;
+        }
+    }
+    let all = left.text.lines().count() + right.text.lines().count();
+    shared * 2 > all
 }

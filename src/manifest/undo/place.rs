@@ -10,7 +10,7 @@ use super::segments::{Block, Piece, bare, prefix, shifted};
 use crate::manifest::draft::Draft;
 use crate::manifest::render;
 use crate::manifest::text::{ending_length, indentation, is_blank, lines, next_line};
-use crate::manifest::tree::{Kind, NodeId, Style};
+use crate::manifest::tree::{Kind, Node, NodeId, Style};
 
 /// The value that a field is to have; `None` where it is gone.
 pub(super) fn value(
@@ -154,6 +154,7 @@ impl Writer<'_> {
                 // What is all as the bad change left it becomes all as it was.
                 if self.is_bad_text(twins.bad, head)
                     && let Some(good) = twins.good
+                    && good.is_lines
                     && is_good(parts)
                 {
                     return Some(self.good_body(good, twins.bad, head));
@@ -232,21 +233,18 @@ impl Writer<'_> {
 
     /// Head's entry with the good value in it.
     fn swapped(&self, good: &Piece, head: &Piece) -> String {
+        if !is_inline(self.texts, good, head) {
+            return self.good_lines(&good.body, good.column, head.column);
+        }
         let (new, old) = (
             self.texts.good.tree.node(good.node),
             self.texts.head.tree.node(head.node),
         );
-        let inline = |node: &crate::manifest::tree::Node| {
-            !node.is_block_collection() && !node.is_block_scalar() && !node.is_absent()
-        };
         let value = &self.texts.good.text[new.outer_start()..new.end];
-        if inline(new) && inline(old) && !value.contains(['\n', '\r']) {
-            let text = self.texts.head.text;
-            let before = lead_of(self.texts.head, head, &(head.body.start..old.outer_start()));
-            let behind = &text[old.end..head.body.end.max(old.end)];
-            return format!("{before}{value}{behind}");
-        }
-        self.good_lines(&good.body, good.column, head.column)
+        let text = self.texts.head.text;
+        let before = lead_of(self.texts.head, head, &(head.body.start..old.outer_start()));
+        let behind = &text[old.end..head.body.end.max(old.end)];
+        format!("{before}{value}{behind}")
     }
 
     /// A literal block with other lines; the lines that stay are head's to the byte.
@@ -453,6 +451,18 @@ impl Writer<'_> {
         };
         lines.join(self.newline) + self.newline
     }
+}
+
+/// True where the good value can stand in the place of head's on its line.
+pub(super) fn is_inline(texts: Three<'_>, good: &Piece, head: &Piece) -> bool {
+    let (new, old) = (
+        texts.good.tree.node(good.node),
+        texts.head.tree.node(head.node),
+    );
+    let inline =
+        |node: &Node| !node.is_block_collection() && !node.is_block_scalar() && !node.is_absent();
+    let value = &texts.good.text[new.outer_start()..new.end];
+    inline(new) && inline(old) && !value.contains(['\n', '\r'])
 }
 
 /// True where every part gets what the good text has.

@@ -15,8 +15,10 @@ use crate::manifest::json::same;
 use crate::manifest::objects::Address;
 use crate::manifest::path::{Path, Step};
 use crate::manifest::render::Layout;
+use crate::manifest::scalar;
 use crate::manifest::split::is_marker;
 use crate::manifest::text::{ending_length, lines, majority_break};
+use crate::manifest::tree::{Kind, Style};
 
 /// Takes back what one change made of `before`, which left `after`, in `head`, and keeps
 /// everything that came later.
@@ -161,7 +163,7 @@ impl Work {
             self.absent(texts, *twins, &mut written);
         }
         let text = assembled(texts, &written);
-        let text = with_sets(text, &written)?;
+        let text = as_json(texts.text, with_sets(text, &written)?);
         check(texts, &text, &written)?;
         Ok(text)
     }
@@ -402,6 +404,38 @@ fn with_sets(text: String, written: &[Written]) -> Result<String, String> {
         text = edited.map_err(|error| error.to_string())?.text;
     }
     Ok(text)
+}
+
+/// Where today's text is JSON the result is, too: what was written plain is quoted.
+fn as_json(head: &str, text: String) -> String {
+    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if !head.trim_start().starts_with(['{', '[']) || !is_json(head) || is_json(&text) {
+        return text;
+    }
+    let Ok(manifest) = Manifest::parse(&*text) else {
+        return text;
+    };
+    let Some(doc) = docs(&manifest).and_then(|docs| docs.into_iter().next()) else {
+        return text;
+    };
+    let mut plain: Vec<_> = doc
+        .tree
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.kind {
+            Kind::Scalar(scalar) if scalar.style == Style::Plain && !scalar.absent => {
+                let value = scalar::read(&scalar.text, true, node.tag);
+                value.is_string().then(|| (node.start, node.end, value))
+            }
+            _ => None,
+        })
+        .collect();
+    plain.sort_by_key(|(start, ..)| std::cmp::Reverse(*start));
+    let mut out = doc.text.to_owned();
+    for (start, end, value) in plain {
+        out.replace_range(start..end, &value.to_string());
+    }
+    text.replacen(doc.text, &out, 1)
 }
 
 /// The documents one behind the other, each but the first with a `---`.
