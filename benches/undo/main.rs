@@ -14,15 +14,15 @@ mod table;
 use std::time::{Duration, Instant};
 
 use judge::Verdict;
-use unship::manifest::{DiffOptions, UndoClass, Undone, undo, unified_diff};
+use unship::manifest::{DiffOptions, Undone, undo, unified_diff};
 
 #[derive(Debug, serde::Deserialize)]
 pub struct Case {
     pub repo: String,
     pub path: String,
     pub commit: String,
+    #[serde(default)]
     pub git: String,
-    pub later_touches: usize,
     pub good: String,
     pub bad: String,
     pub head: String,
@@ -90,7 +90,7 @@ fn main() {
             .verdict
             .as_ref()
             .is_some_and(|v| !v.wrong.is_empty());
-        wrong || !outcome.strange.is_empty()
+        wrong || !outcome.strange.is_empty() || table::unnamed(outcome)
     };
     if outcomes.iter().any(failed) {
         std::process::exit(1);
@@ -206,5 +206,4 @@ fn show(place: usize, outcome: &Outcome) {
         "strange {:?}\ngit wrong {:?}\n",
         outcome.strange, outcome.git_wrong
     );
-    let _ = UndoClass::Undone;
 }

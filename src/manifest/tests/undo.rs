@@ -296,7 +296,7 @@ fn documents_are_matched_by_what_they_are() {
         "b: 1\nkind: B\n",
         "kind: A\n---\nb: 1\nkind: B\n",
         "kind: A\n---\nb: 2\nkind: B\n",
-        "---\nb: 2\nkind: B\n",
+        "b: 2\nkind: B\n",
     );
     // It comes back before one that has none.
     undone(

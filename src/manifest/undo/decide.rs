@@ -178,7 +178,9 @@ impl<'d> Decider<'d> {
             if is_bad && good.is_lines == head.is_lines {
                 return Plan::Good;
             }
-            if !Self::alike((self.texts.good, good), (self.texts.head, head)) {
+            if good.is_lines == bad.is_lines
+                && !Self::alike((self.texts.good, good), (self.texts.head, head))
+            {
                 self.left.push(path.clone());
             }
             return Plan::Keep;
