@@ -144,22 +144,23 @@ impl Verdict {
         self.shell(at, four, lists.map(|list| list.len()));
     }
 
-    /// A scalar whose place the bad change gave to another one like it, which is gone: one of the
-    /// same first half, or of the same beginning in the same place.
+    /// An address (with a ref, tag or digest) whose place the bad change gave to another one of
+    /// the same words, which is gone.
     fn was_replaced_again(&self, item: &str, names: &[Vec<String>; 4], four: Four<'_>) -> bool {
         let [good, bad, head, _] = names;
-        let is_scalar = four[0].is_some_and(|value| !value.is_object());
-        let begins = |name: &str, length: usize| {
-            item.as_bytes()
-                .get(..length)
-                .is_some_and(|start| name.as_bytes().starts_with(start))
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+            let words = words.filter(|word| !word.bytes().any(|byte| byte.is_ascii_digit()));
+            let mut words: Vec<String> = words.map(str::to_owned).collect();
+            words.retain(|word| !word.is_empty() && word != "latest" && word != "git");
+            words
         };
-        let at = good.iter().position(|name| name == item);
-        let mut successors = bad.iter().enumerate().filter(|(place, name)| {
-            let alike = begins(name, item.len() / 2) || (at == Some(*place) && begins(name, 12));
-            !good.contains(name) && !head.contains(name) && alike
+        let is_address = item.contains(['?', ':']) && four[0].is_some_and(|v| !v.is_object());
+        let is_gone = four[2].is_none() && four[3].is_none();
+        let mut successors = bad.iter().filter(|name| {
+            !good.contains(name) && !head.contains(name) && words(name) == words(item)
         });
-        is_scalar && four[2].is_none() && four[3].is_none() && successors.next().is_some()
+        is_address && is_gone && successors.next().is_some()
     }
 
     /// A list whose items have no names is one value; where both changed it, it is today's, or

@@ -134,64 +134,40 @@ pub(super) fn step(identity: &Identity, item: &Value, place: usize) -> Step {
     }
 }
 
-/// What the bad change put in the place of an element of a set: of those that it added, the one
-/// that is most like the one that it took away (`?ref=a` and `?ref=b` of one address), each once.
+/// What the bad change put in the place of an element of a set: the same address with another
+/// ref, tag or digest (`?ref=a` and `?ref=b`), each once.
 pub(super) fn successors(good: &[String], bad: &[String]) -> HashMap<String, String> {
-    let gone: Vec<&String> = good.iter().filter(|name| !bad.contains(name)).collect();
-    let come: Vec<&String> = bad.iter().filter(|name| !good.contains(name)).collect();
-    // Beyond that it is another list.
-    const MANY: usize = 40;
-    if gone.len() > MANY || come.len() > MANY {
-        return HashMap::new();
+    let mut come: HashMap<String, Vec<&String>> = HashMap::new();
+    for name in bad.iter().rev().filter(|name| !good.contains(name)) {
+        come.entry(address(name)).or_default().push(name);
     }
-    let mut pairs: Vec<(f32, &String, &String)> = Vec::new();
-    for old in &gone {
-        for new in &come {
-            let ratio = likeness(old, new);
-            if ratio >= 0.6 {
-                pairs.push((ratio, old, new));
-            }
-        }
-    }
-    pairs.sort_by(|left, right| right.0.total_cmp(&left.0));
-    let mut out = HashMap::new();
-    let mut taken = HashSet::new();
-    for (_, old, new) in pairs {
-        if !out.contains_key(old) && taken.insert(new) {
-            out.insert(old.clone(), new.clone());
-        }
-    }
-    out
+    let gone = good.iter().filter(|name| !bad.contains(name));
+    gone.filter_map(|old| {
+        let new = come.get_mut(&address(old))?.pop()?;
+        Some((old.clone(), new.clone()))
+    })
+    .collect()
 }
 
-/// The text with one sign for every commit id, digest and number in it.
-fn without_ids(text: &str) -> String {
+/// An element without the ref, tag or digest at its end, and with one sign for every commit id and
+/// release number in it.
+fn address(text: &str) -> String {
+    let text = text.split(['?', '@']).next().unwrap_or(text);
+    let last = text.rfind('/').map_or(0, |slash| slash + 1);
+    let tag = text[last..].rfind(':').filter(|_| last > 0);
+    let text = tag.map_or(text, |colon| &text[..last + colon]);
     let mut out = String::new();
-    for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
-        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        let has_digit = bare.bytes().any(|byte| byte.is_ascii_digit());
-        let is_hex = bare.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let is_number = bare.bytes().all(|byte| byte.is_ascii_digit());
-        if has_digit && (is_number || (is_hex && bare.len() >= 6)) {
-            out.push('#');
-        } else {
-            out.push_str(bare);
-        }
+    for word in text.split_inclusive('/') {
+        let bare = word.trim_end_matches('/');
+        let is_id = bare.len() >= 7 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = bare.strip_prefix('v').unwrap_or(bare);
+        let is_number = number.contains('.')
+            && number
+                .split('.')
+                .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        out.push_str(if is_id || is_number { "#" } else { bare });
         out.push_str(&word[bare.len()..]);
     }
-    out
-}
-
-/// How much of the longer text stands at the beginning and at the end of both, from 0 to 1.
-fn likeness(left: &str, right: &str) -> f32 {
-    let (left, right) = (without_ids(left), without_ids(right));
-    let same =
-        |pairs: &mut dyn Iterator<Item = (u8, u8)>| pairs.take_while(|(l, r)| l == r).count();
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let longer = left.len().max(right.len());
-    let front = same(&mut left.iter().copied().zip(right.iter().copied()));
-    let back = same(&mut left.iter().rev().copied().zip(right.iter().rev().copied()));
-    let shared = (front + back).min(left.len().min(right.len()));
-    f32::from(u16::try_from(shared).unwrap_or(u16::MAX))
-        / f32::from(u16::try_from(longer.max(1)).unwrap_or(u16::MAX))
+    // The quotes of a text that ends in a ref are cut off with it.
+    out.trim_matches('"').to_owned()
 }
