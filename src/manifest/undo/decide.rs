@@ -564,7 +564,13 @@ impl<'d> Decider<'d> {
         };
         let (good, bad) = (texts(parts.good.as_ref()), texts(parts.bad.as_ref()));
         let head = texts(Some(&parts.head));
-        let merged = chunks(&bad, &head, &good, Near::Overlapping);
+        // A word of a command belongs to the one beside it.
+        let near = if identity::is_ordered(path) {
+            Near::Touching
+        } else {
+            Near::Overlapping
+        };
+        let merged = chunks(&bad, &head, &good, near);
         let is_text = |coll: &Coll, at: usize| coll.values[at].as_str().is_some_and(is_lines);
         // A text of several lines that both changed is merged inside.
         let is_one_text = |chunk: &Chunk| {

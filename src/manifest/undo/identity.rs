@@ -72,7 +72,7 @@ pub(super) fn identity(path: &Path, is_list: bool, lists: &[&[Value]]) -> Option
 }
 
 /// Words of a command line mean something by their place: no set.
-fn is_ordered(path: &Path) -> bool {
+pub(super) fn is_ordered(path: &Path) -> bool {
     matches!(path.last(), Some(Step::Key(key)) if ["command", "args"].contains(&&**key))
 }
 
