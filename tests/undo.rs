@@ -8,15 +8,15 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 const GOOD: &str =
-    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  x: \"1\" # one\n  y: \"1\"\n";
+    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  x: \"1\" # one\n  k: \"1\"\n";
 
 fn bad() -> String {
     GOOD.replace("x: \"1\" # one", "x: \"2\"")
-        .replace("y: \"1\"", "y: \"2\"")
+        .replace("k: \"1\"", "k: \"2\"")
 }
 
 fn head() -> String {
-    bad().replace("y: \"2\"\n", "y: \"3\"\n  z: later\n")
+    bad().replace("k: \"2\"\n", "k: \"3\"\n  z: later\n")
 }
 
 fn wanted() -> String {
@@ -59,9 +59,9 @@ fn a_diff_is_printed_and_nothing_written_until_asked() {
     assert_eq!(out.status.code(), Some(0));
     let diff = text(&out.stdout);
     assert!(diff.contains("-  x: \"2\"\n+  x: \"1\" # one\n"), "{diff}");
-    assert!(!diff.contains("+  y"), "{diff}");
+    assert!(!diff.contains("+  k"), "{diff}");
     assert!(
-        text(&out.stderr).contains("left ConfigMap/a data.y: the change made it 2, it is 3 today")
+        text(&out.stderr).contains("left ConfigMap/a data.k: the change made it 2, it is 3 today")
     );
     assert_eq!(std::fs::read_to_string(&app).unwrap(), head());
     let out = unship(folder.path(), &[&FILES[..], &["--stdout"]].concat());
@@ -82,7 +82,7 @@ fn the_document_says_what_was_done_and_what_was_left() {
     assert_eq!(document["kind"], "Undo");
     assert_eq!(document["class"], "partly");
     assert_eq!(document["undone"][0]["path"], "data.x");
-    assert_eq!(document["superseded"][0]["path"], "data.y");
+    assert_eq!(document["superseded"][0]["path"], "data.k");
     assert_eq!(document["exitCode"], 0);
     let schema = Command::new(env!("CARGO_BIN_EXE_unship"))
         .args(["config", "schema", "--kind", "Undo"])

@@ -225,9 +225,18 @@ impl Verdict {
             (Some(good), Some(bad), Some(head)) => super::git::merge_file(&bad, &head, &good),
             _ => None,
         };
+        let fields = |value: Option<&Value>| {
+            let value: Value = serde_yaml::from_str(&text(value)?).ok()?;
+            (value.is_object() || value.is_array()).then_some(value)
+        };
         if merged.is_some() && merged == text(result) {
             self.intended += 1;
             self.landed += 1;
+        } else if let (Some(good), Some(bad), Some(head), Some(result)) =
+            (fields(good), fields(bad), fields(head), fields(result))
+        {
+            // YAML or JSON in a text.
+            self.place(at, [Some(&good), Some(&bad), Some(&head), Some(&result)]);
         } else {
             self.wrong.push(format!("{at}: {head:?} became {result:?}"));
         }

@@ -354,6 +354,14 @@ fn texts_of_several_lines_are_merged_by_lines() {
         &head,
     );
     assert_eq!(paths(&done.superseded), ["data[\"run.sh\"]"]);
+    // YAML in a text, where the lines alone would conflict.
+    let config = |lines: &str| format!("data:\n  c.yaml: |\n    log:\n{lines}    # end\n");
+    undone(
+        &config("      level: info\n"),
+        &config("      level: debug\n"),
+        &config("      format: json\n      level: debug\n      size: 1\n"),
+        &config("      format: json\n      level: info\n      size: 1\n"),
+    );
     // White space at the ends of lines that stay is head's.
     let spaced = "data:\n  run.sh: |  # c\n    a\n    X\n\n      \n    d  \n    later\nend: 1\n";
     let good = "data:\n  run.sh: |\n    a\n    b\n\n      \n    d  \n";

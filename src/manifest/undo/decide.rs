@@ -13,8 +13,10 @@ use super::identity::{self, Identity};
 use super::merge::{Changed, Chunk, Near, chunks};
 use super::place;
 use super::segments::{self, Block, Piece, bare};
+use crate::manifest::document::Manifest;
 use crate::manifest::draft::Draft;
-use crate::manifest::json::same;
+use crate::manifest::json::{is_full_collection, same};
+use crate::manifest::objects::Address;
 use crate::manifest::path::{Path, Step};
 use crate::manifest::tree::{Kind, NodeId};
 
@@ -221,9 +223,10 @@ impl<'d> Decider<'d> {
     }
 
     fn text(&mut self, path: &Path, head: &Piece, (good, bad, now): (&str, &str, &str)) -> Plan {
-        let merged = super::merge_text(bad, now, good);
+        let merged = super::merge_text(bad, now, good).ok();
+        let merged = merged.or_else(|| embedded(good, bad, now));
         let (from, bad) = (Value::from(now), Value::from(bad));
-        let Ok(merged) = merged else {
+        let Some(merged) = merged else {
             return self.supersede(path, Some(&bad), Some(&from));
         };
         if merged == now {
@@ -681,6 +684,18 @@ pub(super) fn put(parts: &mut Vec<Part>, place: usize) {
             plan: Plan::Good,
         },
     );
+}
+
+/// YAML or JSON in a text, undone by its fields; `None` where that is not all of it.
+fn embedded(good: &str, bad: &str, now: &str) -> Option<String> {
+    let has_fields = |text: &str| {
+        let first = Manifest::parse(text).ok()?;
+        let value = first.value(&Address::document(0), &Path::default())?;
+        (first.documents().len() == 1 && is_full_collection(&value)).then_some(())
+    };
+    [good, bad, now].into_iter().try_for_each(has_fields)?;
+    let done = super::undo(good, bad, now);
+    (done.class == super::UndoClass::Undone).then_some(done.text)
 }
 
 fn is_lines(text: &str) -> bool {
