@@ -9,8 +9,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Field;
-use super::identity::{self, Identity};
-use super::merge::{Changed, Chunk, Near, chunks};
+use super::identity;
 use super::place;
 use super::segments::{self, Block, Piece, bare};
 use crate::manifest::document::Manifest;
@@ -111,7 +110,12 @@ impl<'d> Decider<'d> {
         Self::alike((self.texts.bad, bad), (self.texts.head, head))
     }
 
-    fn record(list: &mut Vec<Field>, path: &Path, from: Option<&Value>, to: Option<&Value>) {
+    pub(super) fn record(
+        list: &mut Vec<Field>,
+        path: &Path,
+        from: Option<&Value>,
+        to: Option<&Value>,
+    ) {
         list.push(Field {
             object: String::new(),
             path: path.clone(),
@@ -121,7 +125,12 @@ impl<'d> Decider<'d> {
         });
     }
 
-    fn supersede(&mut self, path: &Path, bad: Option<&Value>, head: Option<&Value>) -> Plan {
+    pub(super) fn supersede(
+        &mut self,
+        path: &Path,
+        bad: Option<&Value>,
+        head: Option<&Value>,
+    ) -> Plan {
         Self::record(&mut self.superseded, path, bad, head);
         Plan::Keep
     }
@@ -259,7 +268,7 @@ impl<'d> Decider<'d> {
         }
     }
 
-    fn parts(&self, good: Option<&Piece>, bad: Option<&Piece>, head: &Piece) -> Parts {
+    pub(super) fn parts(&self, good: Option<&Piece>, bad: Option<&Piece>, head: &Piece) -> Parts {
         Parts {
             parts: Vec::new(),
             good: good.map(|piece| Self::coll(self.texts.good, piece)),
@@ -290,69 +299,8 @@ impl<'d> Decider<'d> {
         self.finish(parts)
     }
 
-    fn list(
-        &mut self,
-        path: &Path,
-        good: Option<&Piece>,
-        bad: Option<&Piece>,
-        head: &Piece,
-    ) -> Plan {
-        let mut parts = self.parts(good, bad, head);
-        parts.is_list = true;
-        let is_list = self
-            .texts
-            .head
-            .tree
-            .field_text(self.texts.head.tree.root, "kind")
-            .is_some_and(|kind| kind.ends_with("List"));
-        let values = |coll: Option<&Coll>| coll.map(|coll| coll.values.clone()).unwrap_or_default();
-        let lists = [
-            values(parts.good.as_ref()),
-            values(parts.bad.as_ref()),
-            parts.head.values.clone(),
-        ];
-        let slices: Vec<&[Value]> = lists.iter().map(Vec::as_slice).collect();
-        match identity::identity(path, is_list, &slices) {
-            Some(identity) => {
-                let named = |list: &Vec<Value>| -> Vec<String> {
-                    let name = |item| identity::name(&identity, item).unwrap_or_default();
-                    list.iter().map(name).collect()
-                };
-                let stepped = |list: &Vec<Value>| -> Vec<Step> {
-                    let items = list.iter().enumerate();
-                    items
-                        .map(|(place, item)| identity::step(&identity, item, place))
-                        .collect()
-                };
-                let keys = Keys {
-                    keys: [named(&lists[0]), named(&lists[1]), named(&lists[2])],
-                    steps: [stepped(&lists[0]), stepped(&lists[1]), stepped(&lists[2])],
-                };
-                let is_set = identity == Identity::Itself;
-                let successors = if is_set {
-                    identity::successors(&keys.keys[0], &keys.keys[1])
-                } else {
-                    HashMap::new()
-                };
-                let mut parts = self.keyed(path, parts, &keys, &successors);
-                // The order of a set says nothing, unless nothing else has changed.
-                if identity != Identity::Objects && (!is_set || keys.keys[1] == keys.keys[2]) {
-                    self.order(path, &mut parts);
-                }
-                self.finish(parts)
-            }
-            None => match self.by_value(path, parts) {
-                Some(parts) => self.finish(parts),
-                None => {
-                    let of = |list: &[Value]| Value::Array(list.to_vec());
-                    self.supersede(path, Some(&of(&lists[1])), Some(&of(&lists[2])))
-                }
-            },
-        }
-    }
-
     /// What is written in flow style is set as one value.
-    fn finish(&self, parts: Parts) -> Plan {
+    pub(super) fn finish(&self, parts: Parts) -> Plan {
         let is_all_kept = parts
             .parts
             .iter()
@@ -368,7 +316,7 @@ impl<'d> Decider<'d> {
 
     /// Entries with names of their own. `successors` are what the bad change put in an entry's
     /// place.
-    fn keyed(
+    pub(super) fn keyed(
         &mut self,
         path: &Path,
         mut parts: Parts,
@@ -422,7 +370,7 @@ impl<'d> Decider<'d> {
     }
 
     /// An entry that head has.
-    fn present(
+    pub(super) fn present(
         &mut self,
         path: &Path,
         parts: &Parts,
@@ -510,141 +458,12 @@ impl<'d> Decider<'d> {
             .iter()
             .any(|comment| !known.contains(comment))
     }
-
-    /// Where the bad change only put the items in another order.
-    fn order(&mut self, path: &Path, parts: &mut Parts) {
-        let common: Vec<usize> = (0..parts.parts.len())
-            .filter(|at| {
-                let part = &parts.parts[*at];
-                part.good.is_some() && part.bad.is_some() && part.head.is_some()
-            })
-            .collect();
-        let places = |by: fn(&Part) -> Option<usize>| -> Vec<usize> {
-            common
-                .iter()
-                .filter_map(|at| by(&parts.parts[*at]))
-                .collect()
-        };
-        let (good, bad) = (places(|part| part.good), places(|part| part.bad));
-        let mut pairs: Vec<(usize, usize)> =
-            bad.iter().copied().zip(good.iter().copied()).collect();
-        pairs.sort_unstable();
-        if pairs.is_sorted_by_key(|(_, good)| *good) || good.is_sorted() {
-            return;
-        }
-        let names: Vec<Value> = parts.head.values.clone();
-        if !bad.is_sorted() {
-            let of = |coll: &Option<Coll>| coll.as_ref().map(|c| Value::Array(c.values.clone()));
-            Self::record(
-                &mut self.superseded,
-                path,
-                of(&parts.bad).as_ref(),
-                Some(&names.into()),
-            );
-            return;
-        }
-        let mut moved: Vec<(usize, Part)> = Vec::new();
-        for at in common.iter().rev() {
-            moved.push((*at, parts.parts.remove(*at)));
-        }
-        let slots: Vec<usize> = moved.iter().rev().map(|(at, _)| *at).collect();
-        let mut in_order: Vec<Part> = moved.into_iter().map(|(_, part)| part).collect();
-        in_order.sort_by_key(|part| part.good);
-        for (slot, part) in slots.into_iter().zip(in_order) {
-            parts.parts.insert(slot, part);
-        }
-        let now = Value::Array(names);
-        let then = place::value_of_parts(&self.texts, parts);
-        Self::record(&mut self.undone, path, Some(&now), Some(&then));
-    }
-
-    /// A list whose items have no names: merged by their values.
-    fn by_value(&mut self, path: &Path, mut parts: Parts) -> Option<Parts> {
-        let texts = |coll: Option<&Coll>| -> Vec<String> {
-            coll.iter()
-                .flat_map(|coll| coll.values.iter().map(Value::to_string))
-                .collect()
-        };
-        let (good, bad) = (texts(parts.good.as_ref()), texts(parts.bad.as_ref()));
-        let head = texts(Some(&parts.head));
-        // A word of a command belongs to the one beside it.
-        let near = if identity::is_ordered(path) {
-            Near::Touching
-        } else {
-            Near::Overlapping
-        };
-        let merged = chunks(&bad, &head, &good, near);
-        let is_text = |coll: &Coll, at: usize| coll.values[at].as_str().is_some_and(is_lines);
-        // A text of several lines that both changed is merged inside.
-        let is_one_text = |chunk: &Chunk| {
-            [&chunk.base, &chunk.ours, &chunk.theirs]
-                .iter()
-                .all(|range| range.len() == 1)
-                && is_text(&parts.head, chunk.ours.start)
-                && parts
-                    .bad
-                    .as_ref()
-                    .is_some_and(|bad| is_text(bad, chunk.base.start))
-        };
-        if merged
-            .iter()
-            .any(|chunk| chunk.changed == Changed::Conflict && !is_one_text(chunk))
-        {
-            return None;
-        }
-        for chunk in merged {
-            let is_pair = chunk.theirs.len() == chunk.base.len();
-            let theirs = matches!(chunk.changed, Changed::Theirs | Changed::Conflict);
-            if chunk.changed == Changed::Nobody || (theirs && is_pair) {
-                for (at, place) in chunk.ours.clone().enumerate() {
-                    let trio = (chunk.theirs.start + at, chunk.base.start + at, place);
-                    let path = path.child(Step::Index(place));
-                    let plan = self.present(&path, &parts, (Some(trio.0), Some(trio.1), place));
-                    parts.parts.push(Part {
-                        good: Some(trio.0),
-                        bad: Some(trio.1),
-                        head: Some(place),
-                        plan,
-                    });
-                }
-                continue;
-            }
-            for (at, place) in chunk.ours.clone().enumerate() {
-                let bad = theirs.then_some(chunk.base.start + at);
-                let path = path.child(Step::Index(place));
-                let plan = if theirs {
-                    self.present(&path, &parts, (None, bad, place))
-                } else {
-                    Plan::Keep
-                };
-                parts.parts.push(Part {
-                    good: None,
-                    bad,
-                    head: Some(place),
-                    plan,
-                });
-            }
-            if theirs && let Some(coll) = &parts.good {
-                for place in chunk.theirs.clone() {
-                    let path = path.child(Step::Index(place));
-                    Self::record(&mut self.undone, &path, None, Some(&coll.values[place]));
-                    parts.parts.push(Part {
-                        good: Some(place),
-                        bad: None,
-                        head: None,
-                        plan: Plan::Good,
-                    });
-                }
-            }
-        }
-        Some(parts)
-    }
 }
 
 /// The names of a collection's entries in the good, the bad and today's text.
-struct Keys {
-    keys: [Vec<String>; 3],
-    steps: [Vec<Step>; 3],
+pub(super) struct Keys {
+    pub(super) keys: [Vec<String>; 3],
+    pub(super) steps: [Vec<Step>; 3],
 }
 
 impl Keys {
@@ -696,10 +515,6 @@ fn embedded(good: &str, bad: &str, now: &str) -> Option<String> {
     [good, bad, now].into_iter().try_for_each(has_fields)?;
     let done = super::undo(good, bad, now);
     (done.class == super::UndoClass::Undone).then_some(done.text)
-}
-
-fn is_lines(text: &str) -> bool {
-    text.trim_end_matches('\n').contains('\n')
 }
 
 /// Maps whose keys people choose: their entries do not depend on each other.

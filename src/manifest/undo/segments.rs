@@ -109,24 +109,7 @@ pub(super) fn block(draft: &Draft<'_>, around: &Piece) -> Option<Block> {
         if from < at || end < from {
             return None;
         }
-        let slot = Slot {
-            node: value_of(draft, around.node, place),
-            around: Some((around.node, place)),
-        };
-        let inner = if draft.stands_below(slot) {
-            next_line(text, draft.value_head(slot))
-        } else {
-            draft.tree.node(slot.node).start
-        };
-        pieces.push(Piece {
-            node: slot.node,
-            lead: at..from,
-            body: from..end,
-            inner,
-            value_head: draft.value_head(slot),
-            column,
-            is_lines: true,
-        });
+        pieces.push(piece(draft, (around.node, place), column, (at, from, end)));
         at = end;
     }
     let head = split_head(text, &mut pieces[0].lead);
@@ -137,6 +120,33 @@ pub(super) fn block(draft: &Draft<'_>, around: &Piece) -> Option<Block> {
         tail: at..around.body.end,
         on_dash_line,
     })
+}
+
+/// An entry with its lines: where its comments, its body and the next entry begin.
+fn piece(
+    draft: &Draft<'_>,
+    around: (NodeId, usize),
+    column: usize,
+    (lead, from, end): (usize, usize, usize),
+) -> Piece {
+    let slot = Slot {
+        node: value_of(draft, around.0, around.1),
+        around: Some(around),
+    };
+    let inner = if draft.stands_below(slot) {
+        next_line(draft.text, draft.value_head(slot))
+    } else {
+        draft.tree.node(slot.node).start
+    };
+    Piece {
+        node: slot.node,
+        lead: lead..from,
+        body: from..end,
+        inner,
+        value_head: draft.value_head(slot),
+        column,
+        is_lines: true,
+    }
 }
 
 /// Comments set off by a blank line belong to the collection, not to its first entry.

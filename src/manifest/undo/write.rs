@@ -425,7 +425,7 @@ fn as_json(head: &str, text: String) -> String {
         .filter_map(|node| match &node.kind {
             Kind::Scalar(scalar) if scalar.style == Style::Plain && !scalar.absent => {
                 let value = scalar::read(&scalar.text, true, node.tag);
-                value.is_string().then(|| (node.start, node.end, value))
+                value.is_string().then_some((node.start, node.end, value))
             }
             _ => None,
         })
