@@ -4,7 +4,12 @@
 //! the corpus is one case: `repo`, `path`, `commit`, `git` (`clean` or `conflict`: what Git's line
 //! merge said), and the texts `good` (before the change), `bad` (after it) and `head` (today).
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "it is a program"
+)]
 #![allow(missing_docs, unreachable_pub, reason = "it is a program")]
 
 mod git;

@@ -514,7 +514,8 @@ fn embedded(good: &str, bad: &str, now: &str) -> Option<String> {
     };
     [good, bad, now].into_iter().try_for_each(has_fields)?;
     let done = super::undo(good, bad, now);
-    (done.class == super::UndoClass::Undone).then_some(done.text)
+    let is_whole = done.class == super::UndoClass::Undone;
+    (is_whole && super::lines::keeps((good, bad, now), &done.text)).then_some(done.text)
 }
 
 /// Maps whose keys people choose: their entries do not depend on each other.

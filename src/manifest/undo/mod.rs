@@ -7,6 +7,7 @@
 mod decide;
 mod documents;
 mod identity;
+mod lines;
 mod lists;
 mod merge;
 mod place;

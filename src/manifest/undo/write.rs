@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::decide::{Decider, Plan, Three};
 use super::documents::{Doc, Match, docs, matches};
+use super::lines;
 use super::place::{self, Writer};
 use super::segments;
 use super::{Field, UndoClass, Undone};
@@ -17,7 +18,7 @@ use crate::manifest::path::{Path, Step};
 use crate::manifest::render::Layout;
 use crate::manifest::scalar;
 use crate::manifest::split::is_marker;
-use crate::manifest::text::{ending_length, lines, majority_break};
+use crate::manifest::text::{ending_length, lines as lines_of, majority_break};
 use crate::manifest::tree::{Kind, Style};
 
 /// Takes back what one change made of `before`, which left `after`, in `head`, and keeps
@@ -71,6 +72,8 @@ fn structural(before: &str, after: &str, head: &str) -> Undone {
         good,
         bad,
         head: now,
+        before,
+        after,
         text: head,
         start,
         newline: majority_break(head),
@@ -104,6 +107,8 @@ struct Texts<'m> {
     good: Vec<Doc<'m>>,
     bad: Vec<Doc<'m>>,
     head: Vec<Doc<'m>>,
+    before: &'m str,
+    after: &'m str,
     text: &'m str,
     /// Where today's first document begins.
     start: usize,
@@ -163,9 +168,23 @@ impl Work {
             self.absent(texts, *twins, &mut written);
         }
         let text = assembled(texts, &written);
-        let text = as_json(texts.text, with_sets(text, &written)?);
-        check(texts, &text, &written)?;
-        Ok(text)
+        let (text, is_spread) = with_sets(text, &written)?;
+        let text = as_json(texts.text, text);
+        let sides = (texts.before, texts.after, texts.text);
+        if !is_spread || lines::keeps(sides, &text) {
+            check(texts, &text, &written)?;
+            return Ok(text);
+        }
+        // An edit in brackets over several lines wrote lines anew that nobody had asked for.
+        let merged = super::merge_text(texts.after, texts.text, texts.before);
+        match merged.map(|merged| check(texts, &merged, &written).map(|()| merged)) {
+            Ok(Ok(merged)) => Ok(merged),
+            _ => Err(
+                "what would be undone is written in brackets over several lines, and cannot be \
+                 taken out without writing other lines anew"
+                    .to_owned(),
+            ),
+        }
     }
 
     /// A document that head has.
@@ -381,11 +400,13 @@ fn collect_sets(plan: &Plan, path: &Path, sets: &mut Vec<(Path, Value)>) {
     }
 }
 
-fn with_sets(text: String, written: &[Written]) -> Result<String, String> {
+/// Makes them; true where one of the places is written over several lines.
+fn with_sets(text: String, written: &[Written]) -> Result<(String, bool), String> {
     if written.iter().all(|doc| doc.sets.is_empty()) {
-        return Ok(text);
+        return Ok((text, false));
     }
     let mut text = text;
+    let mut is_spread = false;
     for (place, doc) in written.iter().enumerate() {
         if doc.sets.is_empty() {
             continue;
@@ -400,10 +421,15 @@ fn with_sets(text: String, written: &[Written]) -> Result<String, String> {
                 value: value.clone(),
             })
             .collect();
-        let edited = manifest.edit(&Address::document(place), &sets);
+        let address = Address::document(place);
+        is_spread |= doc.sets.iter().any(|(path, _)| {
+            let source = manifest.source_text(&address, path);
+            source.is_some_and(|source| source.contains(['\n', '\r']))
+        });
+        let edited = manifest.edit(&address, &sets);
         text = edited.map_err(|error| error.to_string())?.text;
     }
-    Ok(text)
+    Ok((text, is_spread))
 }
 
 /// Where today's text is JSON the result is, too: what was written plain is quoted.
@@ -459,7 +485,7 @@ fn assembled(texts: &Texts<'_>, written: &[Written]) -> String {
 
 /// True for a document that begins with its `---`.
 fn has_marker(text: &str) -> bool {
-    lines(text)
+    lines_of(text)
         .find(|line| {
             let bare = line.trim();
             !bare.is_empty() && !bare.starts_with('#') && !bare.starts_with('%')
