@@ -24,7 +24,7 @@ enum Command {
     Check,
     /// Print a JSON Schema: of the configuration, or of a kind of document
     Schema {
-        /// Plan, Refusal, Run, Status, History, Access, Request, Bundle, BundleManifest, Drill, Error
+        /// Plan, Refusal, Run, Status, History, Access, Request, Bundle, BundleManifest, Drill, Undo, Error
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
     },

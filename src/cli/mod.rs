@@ -22,6 +22,7 @@ mod runs;
 mod status;
 mod stop;
 mod ui;
+mod undo_file;
 
 use std::ffi::OsString;
 

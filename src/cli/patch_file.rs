@@ -6,6 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use super::args::object;
 use super::failure::Failure;
 use super::ui::{Ui, out};
+use super::undo_file;
 use crate::exit::ExitStatus;
 use crate::manifest::{
     Address, DiffOptions, Edit, Manifest, Path, parse_patch, parse_set, unified_diff,
@@ -14,7 +15,7 @@ use crate::manifest::{
 /// Arguments of `unship patch-file`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  unship patch-file zai-proxy.yml --document Deployment/zai-proxy --set spec.replicas=0\n  unship patch-file zai-proxy.yml --document Deployment/zai-proxy --set 'spec.template.spec.containers[proxy].image=nginx:1.27' --write\n\nExit codes:\n  0  edited, or already so\n  2  bad path or patch\n  3  refused, the file is untouched"
+    after_help = "Examples:\n  unship patch-file zai-proxy.yml --document Deployment/zai-proxy --set spec.replicas=0\n  unship patch-file zai-proxy.yml --document Deployment/zai-proxy --set 'spec.template.spec.containers[proxy].image=nginx:1.27' --write\n  unship patch-file zai-proxy.yml --undo --from 3f2c1d0 --to 3f2c1d0~1\n\nExit codes:\n  0  edited, or already so\n  2  bad path or patch\n  3  refused, the file is untouched"
 )]
 pub(super) struct Args {
     /// The file
@@ -34,9 +35,15 @@ pub(super) struct Args {
     /// Put a subtree back with the old file's own text (may be repeated)
     #[arg(long, value_name = "PATH", requires = "from")]
     restore: Vec<String>,
-    /// The old file for --restore
-    #[arg(long, value_name = "OLDFILE")]
+    /// The old file for --restore; for --undo the file as the bad change left it, or its commit
+    #[arg(long, value_name = "OLDFILE|BAD")]
     from: Option<PathBuf>,
+    /// Take one change back and keep all later edits, field by field
+    #[arg(long, requires_all = ["from", "to"], conflicts_with_all = ["document", "index", "patch", "set", "restore"])]
+    undo: bool,
+    /// For --undo: the file as it was before the bad change, or that commit
+    #[arg(long, value_name = "GOOD", requires = "undo")]
+    to: Option<PathBuf>,
     /// Write the file, atomically
     #[arg(long, conflicts_with = "stdout")]
     write: bool,
@@ -47,9 +54,21 @@ pub(super) struct Args {
 
 /// Runs it.
 pub(super) fn run(args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
+    if args.undo
+        && let (Some(bad), Some(good)) = (&args.from, &args.to)
+    {
+        let wish = undo_file::Wish {
+            file: &args.file,
+            bad,
+            good,
+            write: args.write,
+            stdout: args.stdout,
+        };
+        return undo_file::run(&wish, ui);
+    }
     if args.patch.is_none() && args.set.is_empty() && args.restore.is_empty() {
         return Err(Failure::usage(
-            "nothing to do: give --patch, --set or --restore",
+            "nothing to do: give --patch, --set, --restore or --undo",
         ));
     }
     let text = read(&args.file)?;
@@ -93,7 +112,7 @@ pub(super) fn run(args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Success)
 }
 
-fn read(path: &FilePath) -> Result<String, Failure> {
+pub(super) fn read(path: &FilePath) -> Result<String, Failure> {
     let bytes = std::fs::read(path)
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     String::from_utf8(bytes)
@@ -167,6 +186,8 @@ fn old_file(path: &FilePath, args: &Args) -> Result<(Manifest, Address), Failure
         set: Vec::new(),
         restore: Vec::new(),
         from: None,
+        undo: false,
+        to: None,
         write: false,
         stdout: false,
     };
@@ -217,7 +238,7 @@ fn edits<'a>(
 
 /// Writes beside the file and renames, keeping its permissions; a symbolic link's
 /// target is written, not the link.
-fn write(path: &FilePath, text: &str) -> Result<(), Failure> {
+pub(super) fn write(path: &FilePath, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::error(format!("{}: {error}; it is untouched", path.display()))
     };

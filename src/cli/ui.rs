@@ -52,6 +52,11 @@ impl Ui {
         }
     }
 
+    /// Whether results are one document for programs.
+    pub(super) fn is_document(self) -> bool {
+        matches!(self.output, Output::Json | Output::Yaml)
+    }
+
     /// Prints a result: one document, or text for people.
     pub(super) fn result<T: Serialize>(self, document: &T, text: &str, markdown: Option<&str>) {
         match self.output {

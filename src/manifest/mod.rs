@@ -38,6 +38,7 @@ mod task;
 mod tests;
 mod text;
 mod tree;
+mod undo;
 mod verify;
 
 pub use compare::{Change, diff_values, diff_values_at};
@@ -51,3 +52,4 @@ pub use objects::{Address, Object};
 pub use patch::{PatchError, parse_patch, parse_set};
 pub use path::{Path, PathError, Step};
 pub use render::to_yaml;
+pub use undo::{Field as UndoField, TextConflict, UndoClass, Undone, merge_text, undo};

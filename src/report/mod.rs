@@ -22,6 +22,7 @@ mod symptoms;
 mod template;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod ways;
 
 pub use access::AccessReport;
@@ -44,6 +45,7 @@ pub use run::{
 pub use schema::{KINDS, schema};
 pub use status::{PodReport, ServingReport, StatusReport, TargetStatus, status_text};
 pub use template::TemplateError;
+pub use undo::{UndoFieldReport, UndoReport};
 pub use ways::{HandedOver, Way};
 
 use schemars::JsonSchema;

@@ -9,7 +9,7 @@ use super::{
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 12] = [
     "Plan",
     "Refusal",
     "Run",
@@ -20,6 +20,7 @@ pub const KINDS: [&str; 11] = [
     "Bundle",
     "BundleManifest",
     "Drill",
+    "Undo",
     "Error",
 ];
 
@@ -33,6 +34,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "Status" => schemars::schema_for!(StatusReport),
         "History" => schemars::schema_for!(HistoryReport),
         "Drill" => schemars::schema_for!(DrillReport),
+        "Undo" => schemars::schema_for!(super::UndoReport),
         "Access" => schemars::schema_for!(AccessReport),
         "Bundle" => schemars::schema_for!(BundleReport),
         "BundleManifest" => schemars::schema_for!(BundleManifest),

@@ -6,6 +6,8 @@ mod plain;
 mod properties;
 mod reading;
 mod traps;
+mod undo;
+mod undo_properties;
 mod variants;
 
 use super::*;

@@ -87,7 +87,7 @@ fn model(mut value: Value, edit: &Edit<'_>) -> Value {
 }
 
 /// An edit somewhere in the value.
-fn edit(dice: &mut Dice<'_>, root: &Value) -> Edit<'static> {
+pub(super) fn edit(dice: &mut Dice<'_>, root: &Value) -> Edit<'static> {
     let all = paths(root);
     let path = all[dice.roll(all.len())].clone();
     let target = at(&mut root.clone(), &path).clone();
@@ -115,7 +115,7 @@ fn edit(dice: &mut Dice<'_>, root: &Value) -> Edit<'static> {
     }
 }
 
-fn root_of(manifest: &Manifest) -> Value {
+pub(super) fn root_of(manifest: &Manifest) -> Value {
     manifest
         .value(&Address::document(0), &Path::default())
         .unwrap()
@@ -179,7 +179,47 @@ fn judged(manifest: &Manifest, edit: &Edit<'_>) -> Result<String, EditError> {
     Ok(edited.text)
 }
 
-fn cases(cases: u32) -> ProptestConfig {
+/// What a text is damaged with.
+pub(super) const BITS: &[&str] = &[
+    "",
+    "\n",
+    ":",
+    " ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    "|",
+    ">",
+    "&a ",
+    "*a0",
+    "!!str ",
+    "#",
+    " #",
+    "\t",
+    "\r",
+    "---\n",
+    "...\n",
+    "? ",
+    ",",
+    "<<: *a0\n",
+    "\u{feff}",
+    "\0",
+    "é",
+    "  ",
+    "%",
+    "{{ x }}",
+    "~",
+];
+
+/// The configuration of a test of so many cases; `UNSHIP_FUZZ=N` makes it N times as many.
+pub(super) fn cases(cases: u32) -> ProptestConfig {
+    let times = std::env::var("UNSHIP_FUZZ").ok();
+    let times: u32 = times.and_then(|times| times.parse().ok()).unwrap_or(1);
+    let cases = cases.saturating_mul(times);
     ProptestConfig {
         cases,
         failure_persistence: None,
@@ -229,10 +269,6 @@ proptest! {
         bytes in entropy(100),
         damage in vec((any::<u16>(), any::<u8>()), 1..4),
     ) {
-        const BITS: &[&str] = &[
-            "", "\n", ":", " ", "- ", "{", "}", "[", "]", "\"", "'", "|", ">", "&a ", "*a0", "!!str ", "#", " #", "\t", "\r",
-            "---\n", "...\n", "? ", ",", "<<: *a0\n", "\u{feff}", "\0", "é", "  ", "%", "{{ x }}", "~",
-        ];
         let mut dice = Dice::new(&bytes);
         let choice = edit_choices(&mut dice);
         let mut text = generate::manifest(&mut dice);

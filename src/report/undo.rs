@@ -1,0 +1,112 @@
+//! An undo of one file, as a document and as lines.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{DiffOptions, UndoField, Undone, unified_diff};
+use crate::plan::API_VERSION;
+
+/// A field of an undo; values are cut, and masked where they may be secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UndoFieldReport {
+    /// The object, as KIND/NAME.
+    pub object: String,
+    /// The field; empty for the whole document.
+    pub path: String,
+    /// Undone: what it was. Superseded: what the bad change had made of it.
+    pub from: String,
+    /// Undone: what it is now. Superseded: what it is today.
+    pub to: String,
+}
+
+impl UndoFieldReport {
+    fn new(field: &UndoField) -> Self {
+        Self {
+            object: field.object.clone(),
+            path: field.path.to_string(),
+            from: field.shown(field.from.as_ref()),
+            to: field.shown(field.to.as_ref()),
+        }
+    }
+
+    fn place(&self) -> String {
+        match (self.object.is_empty(), self.path.is_empty()) {
+            (_, true) => self.object.clone(),
+            (true, false) => self.path.clone(),
+            (false, false) => format!("{} {}", self.object, self.path),
+        }
+    }
+}
+
+/// An undo of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UndoReport {
+    /// `unship/v1`.
+    pub api_version: String,
+    /// `Undo`.
+    pub kind: String,
+    /// The file.
+    pub file: String,
+    /// `undone`, `partly`, `nothing left to undo` or `refused`.
+    pub class: String,
+    /// The fields that were taken back.
+    pub undone: Vec<UndoFieldReport>,
+    /// The fields that something else has changed since: left.
+    pub superseded: Vec<UndoFieldReport>,
+    /// What else was left: comments and style.
+    pub left: Vec<String>,
+    /// Why it was refused.
+    pub reason: Option<String>,
+    /// The unified diff, values that may be secrets masked.
+    pub diff: String,
+    /// Exit code: 3 where it was refused.
+    pub exit_code: u8,
+}
+
+impl UndoReport {
+    /// The report of an undo of `file`, whose text was `head`.
+    #[must_use]
+    pub fn new(file: &str, head: &str, undone: &Undone) -> Self {
+        let fields = |list: &[UndoField]| list.iter().map(UndoFieldReport::new).collect();
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: "Undo".to_owned(),
+            file: file.to_owned(),
+            class: undone.class.word().to_owned(),
+            undone: fields(&undone.undone),
+            superseded: fields(&undone.superseded),
+            left: undone.left.clone(),
+            reason: undone.reason.clone(),
+            diff: unified_diff(file, head, &undone.text, DiffOptions::default()),
+            exit_code: if undone.reason.is_some() { 3 } else { 0 },
+        }
+    }
+
+    /// Lines for people: the class, then every field that was left.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let count = |count: usize| match count {
+            1 => "1 field".to_owned(),
+            _ => format!("{count} fields"),
+        };
+        let mut out = vec![format!(
+            "{}: {}, {} taken back, {} left as changed since",
+            self.file,
+            self.class,
+            count(self.undone.len()),
+            self.superseded.len()
+        )];
+        out.extend(self.superseded.iter().map(|field| {
+            format!(
+                "left {}: the change made it {}, it is {} today",
+                field.place(),
+                field.from,
+                field.to
+            )
+        }));
+        out.extend(self.left.iter().map(|left| format!("left {left}")));
+        out
+    }
+}
