@@ -1,0 +1,1 @@
+//! Fixtures: places and bytes written by hand.
