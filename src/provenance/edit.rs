@@ -15,11 +15,23 @@ use super::place::Places;
 use super::traced::{Act, Body, Mark, Source, Spot, Traced};
 use super::{Rendering, Subject, Tool, rendering};
 
-/// One wanted value; `place` is where a new list item goes.
+/// One wanted value.
 #[derive(Debug, Clone)]
 pub(super) struct Want {
     pub(super) path: Path,
     pub(super) value: Option<Value>,
+    /// Where a new list item goes in its list.
+    pub(super) place: Option<usize>,
+    /// Where a new field stood in another commit, to be tried first.
+    pub(super) home: Option<Home>,
+}
+
+/// The map or list around a field in another commit's file.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub(super) file: String,
+    pub(super) around: Path,
+    /// Of a list item: its place there.
     pub(super) place: Option<usize>,
 }
 
@@ -36,14 +48,15 @@ pub fn edit(
     wanted: &[(Path, Option<Value>)],
 ) -> Result<Edited, Blocker> {
     let mut work = Work::new(files, subject)?;
-    for (path, value) in wanted {
-        let want = Want {
-            path: path.clone(),
-            value: value.clone(),
-            place: None,
-        };
-        work.make(&want)?;
-    }
+    let want = |(path, value): &(Path, Option<Value>)| Want {
+        path: path.clone(),
+        value: value.clone(),
+        place: None,
+        home: None,
+    };
+    let wants: Vec<Want> = wanted.iter().map(want).collect();
+    work.aim(&wants);
+    wants.iter().try_for_each(|want| work.make(want))?;
     work.finish()
 }
 
@@ -53,8 +66,8 @@ pub(super) struct Work<'a> {
     pub(super) subject: &'a Subject<'a>,
     pub(super) texts: BTreeMap<String, String>,
     before: Rendering,
-    /// What the target must look like.
-    expected: Value,
+    /// What the target must look like in the end.
+    goal: Value,
 }
 
 impl<'a> Work<'a> {
@@ -64,14 +77,21 @@ impl<'a> Work<'a> {
             let reader = Reader::new(files);
             return Err(pin.blocker(&Places::new(&reader, subject)));
         }
-        let expected = before.target.value().unwrap_or(Value::Null);
+        let goal = before.target.value().unwrap_or(Value::Null);
         Ok(Self {
             files,
             subject,
             texts: BTreeMap::new(),
             before,
-            expected,
+            goal,
         })
+    }
+
+    /// Says what is wanted in all, before any of it is made.
+    pub(super) fn aim(&mut self, wants: &[Want]) {
+        for want in wants {
+            put(&mut self.goal, want);
+        }
     }
 
     /// The target as the texts have it by now.
@@ -102,7 +122,6 @@ impl<'a> Work<'a> {
                 return parts.iter().try_for_each(|part| self.make(part));
             }
         }
-        put(&mut self.expected, want);
         self.attempt(&now, want)
     }
 
@@ -112,7 +131,7 @@ impl<'a> Work<'a> {
         let mut first = None;
         for way in ways(now, want) {
             self.texts.clone_from(&texts);
-            let outcome = self.go(&way).and_then(|()| self.proven());
+            let outcome = self.go(&way).and_then(|()| self.nearer(now, want));
             match outcome {
                 Ok(()) => return Ok(()),
                 Err(blocker) => first = first.or(Some(blocker)),
@@ -128,45 +147,40 @@ impl<'a> Work<'a> {
         }))
     }
 
-    fn go(&mut self, way: &[Act1]) -> Result<(), Blocker> {
+    fn go(&mut self, way: &[Move]) -> Result<(), Blocker> {
         way.iter().try_for_each(|step| match step {
-            Act1::Set(source, value) => self.write(source, Some(value)),
-            Act1::Remove(source) => self.write(source, None),
-            Act1::Insert(source, value) => self.insert(source, value),
-            Act1::Entry { source, image } => self.image_argument(source, image),
-            Act1::Refuse(blocker) => Err(blocker.clone()),
+            Move::Set(source, value) => self.write(source, Some(value)),
+            Move::Remove(source) => self.write(source, None),
+            Move::Insert(source, value) => self.insert(source, value),
+            Move::Entry { source, image } => self.image_argument(source, image),
+            Move::Refuse(blocker) => Err(blocker.clone()),
         })
     }
 
-    /// Whether the texts render as expected.
-    pub(super) fn proven(&self) -> Result<(), Blocker> {
-        let after = self.now()?;
-        let value = after.target.value().unwrap_or(Value::Null);
-        let changes = diff_values(&self.expected, &value);
-        let Some(Change { path, .. }) = changes.first() else {
-            return Ok(());
-        };
-        Err(Blocker::new(
-            "not-proved",
-            format!("the edit would leave or make a difference in {path} that is not wanted"),
-            "edit the file by hand, and check what Argo CD renders",
-        ))
+    /// Whether the wanted field is there, and nothing has moved away from the goal.
+    pub(super) fn nearer(&self, before: &Rendering, want: &Want) -> Result<(), Blocker> {
+        let open = self.open(before);
+        for path in self.open(&self.now()?) {
+            let missed = path.contains(&want.path) || want.path.contains(&path);
+            if missed || !open.iter().any(|known| known.contains(&path)) {
+                return Err(unproven(&path));
+            }
+        }
+        Ok(())
     }
 
-    /// Whether the texts render as expected with one more wanted value, which is then expected.
-    pub(super) fn renders_with(&mut self, want: &Want) -> bool {
-        let before = self.expected.clone();
-        put(&mut self.expected, want);
-        if self.proven().is_ok() {
-            return true;
-        }
-        self.expected = before;
-        false
+    /// The fields that are not yet as they must be.
+    fn open(&self, rendering: &Rendering) -> Vec<Path> {
+        let value = rendering.target.value().unwrap_or(Value::Null);
+        let changes = diff_values(&self.goal, &value);
+        changes.into_iter().map(|change| change.path).collect()
     }
 
     pub(super) fn finish(self) -> Result<Edited, Blocker> {
-        self.proven()?;
         let after = self.now()?;
+        if let Some(path) = self.open(&after).first() {
+            return Err(unproven(path));
+        }
         let mut files = Vec::new();
         for (path, text) in &self.texts {
             let before = self.files.text(path).unwrap_or_default();
@@ -292,6 +306,14 @@ impl<'a> Work<'a> {
     }
 }
 
+fn unproven(path: &Path) -> Blocker {
+    Blocker::new(
+        "not-proved",
+        format!("the edit would leave or make a difference in {path} that is not wanted"),
+        "edit the file by hand, and check what Argo CD renders",
+    )
+}
+
 fn refused(file: &str, why: impl std::fmt::Display) -> Blocker {
     Blocker::new(
         "edit-refused",
@@ -302,7 +324,7 @@ fn refused(file: &str, why: impl std::fmt::Display) -> Blocker {
 
 /// A step of one way to make an edit.
 #[derive(Debug, Clone)]
-enum Act1 {
+enum Move {
     Set(Source, Value),
     Remove(Source),
     Insert(Source, Value),
@@ -342,6 +364,7 @@ pub(super) fn in_order(changes: Vec<Change>, at: &Path, value: &Value) -> Vec<Wa
             path,
             value: wanted,
             place,
+            home: None,
         });
     }
     gone.reverse();
@@ -435,7 +458,7 @@ fn put(value: &mut Value, want: &Want) {
 }
 
 /// The ways in which one field can be made what is wanted.
-fn ways(now: &Rendering, want: &Want) -> Vec<Vec<Act1>> {
+fn ways(now: &Rendering, want: &Want) -> Vec<Vec<Move>> {
     match (now.target.get(&want.path), &want.value) {
         (Some(node), Some(value)) => vec![set(node, &want.path, value, now.tool)],
         (Some(node), None) => vec![node.marks.iter().rev().map(removal).collect()],
@@ -444,14 +467,14 @@ fn ways(now: &Rendering, want: &Want) -> Vec<Vec<Act1>> {
     }
 }
 
-fn set(node: &Traced, path: &Path, value: &Value, tool: Tool) -> Vec<Act1> {
+fn set(node: &Traced, path: &Path, value: &Value, tool: Tool) -> Vec<Move> {
     let Some(mark) = node.deciding() else {
         return Vec::new();
     };
     if node.marks.iter().any(|mark| matches!(mark.act, Act::Image { .. })) {
         return match value.as_str() {
             Some(image) => set_image(node, image),
-            None => vec![Act1::Refuse(untold(path, "an image must be text"))],
+            None => vec![Move::Refuse(untold(path, "an image must be text"))],
         };
     }
     let holds = match &mark.says {
@@ -460,8 +483,8 @@ fn set(node: &Traced, path: &Path, value: &Value, tool: Tool) -> Vec<Act1> {
     };
     let converted = tool == Tool::Helm && matches!(mark.act, Act::Value(_));
     match holds || converted {
-        true => vec![Act1::Set(mark.source.clone(), value.clone())],
-        false => vec![Act1::Refuse(untold(
+        true => vec![Move::Set(mark.source.clone(), value.clone())],
+        false => vec![Move::Refuse(untold(
             path,
             "the place that decides does not hold the value itself",
         ))],
@@ -469,7 +492,7 @@ fn set(node: &Traced, path: &Path, value: &Value, tool: Tool) -> Vec<Act1> {
 }
 
 /// Sets an image's parts where each is decided.
-fn set_image(node: &Traced, image: &str) -> Vec<Act1> {
+fn set_image(node: &Traced, image: &str) -> Vec<Move> {
     let now = split(node.text().unwrap_or_default());
     let new = split(image);
     let entries = || {
@@ -484,7 +507,7 @@ fn set_image(node: &Traced, image: &str) -> Vec<Act1> {
             || entry.at().steps().first() == Some(&Step::Key("kustomize".to_owned()));
     let top = entries().next();
     if let Some((entry, ..)) = top.filter(|(entry, ..)| is_argument(entry)) {
-        return vec![Act1::Entry {
+        return vec![Move::Entry {
             source: entry.clone(),
             image: image.to_owned(),
         }];
@@ -499,8 +522,8 @@ fn set_image(node: &Traced, image: &str) -> Vec<Act1> {
                 {
                     let source = entry.child(Step::Key(key.to_owned()));
                     match (text.is_empty(), has) {
-                        (false, _) => way.push(Act1::Set(source, Value::String(text.clone()))),
-                        (true, true) => way.push(Act1::Remove(source)),
+                        (false, _) => way.push(Move::Set(source, Value::String(text.clone()))),
+                        (true, true) => way.push(Move::Remove(source)),
                         (true, false) => {}
                     }
                 }
@@ -512,23 +535,23 @@ fn set_image(node: &Traced, image: &str) -> Vec<Act1> {
         let decides = entries().find(|(_, name, ..)| *name).or(top);
         if let Some((entry, ..)) = decides {
             let source = entry.child(Step::Key("newName".to_owned()));
-            way.push(Act1::Set(source, Value::String(new.0)));
+            way.push(Move::Set(source, Value::String(new.0)));
         }
     }
     way
 }
 
 /// The tag in the manifest below the entries, which set the name only.
-fn base_image(node: &Traced, new: &(String, String, String)) -> Option<Act1> {
+fn base_image(node: &Traced, new: &(String, String, String)) -> Option<Move> {
     let below = |mark: &&Mark| !matches!(mark.act, Act::Image { .. });
     let base = node.marks.iter().rev().find(below)?;
     let name = split(base.says.as_ref()?.as_str()?).0;
     let image = joined(&name, &new.1, &new.2);
-    Some(Act1::Set(base.source.clone(), Value::String(image)))
+    Some(Move::Set(base.source.clone(), Value::String(image)))
 }
 
 /// Takes away what one place says.
-fn removal(mark: &Mark) -> Act1 {
+fn removal(mark: &Mark) -> Move {
     let at = mark.source.at();
     let is_operation = mark.act == Act::JsonPatch
         && at.steps().len() == 2
@@ -541,11 +564,11 @@ fn removal(mark: &Mark) -> Act1 {
             Source::Application(_) => {}
         }
     }
-    Act1::Remove(source)
+    Move::Remove(source)
 }
 
 /// Ways to add a field: in each place that writes what is around it, the last of them first.
-fn additions(target: &Traced, want: &Want, value: &Value) -> Vec<Vec<Act1>> {
+fn additions(target: &Traced, want: &Want, value: &Value) -> Vec<Vec<Move>> {
     let (mut path, mut value) = (want.path.clone(), value.clone());
     while let (Some(parent), Some(last)) = (path.parent(), path.last().cloned()) {
         let Some(around) = target.get(&parent) else {
@@ -556,24 +579,35 @@ fn additions(target: &Traced, want: &Want, value: &Value) -> Vec<Vec<Act1>> {
             path = parent;
             continue;
         };
-        let homes = around.marks.iter().rev();
+        let mut homes: Vec<&Mark> = around.marks.iter().rev().collect();
+        homes.sort_by_key(|mark| !is_home(&mark.source, want));
         return homes
+            .into_iter()
             .flat_map(|mark| into(mark, around, &last, (want, &value)))
             .collect();
     }
     Vec::new()
 }
 
-fn into(mark: &Mark, around: &Traced, last: &Step, new: (&Want, &Value)) -> Vec<Vec<Act1>> {
+fn is_home(source: &Source, want: &Want) -> bool {
+    let home = want.home.as_ref();
+    spot_of(source)
+        .zip(home)
+        .is_some_and(|((file, _, at), home)| home.file == file && home.around == *at)
+}
+
+fn into(mark: &Mark, around: &Traced, last: &Step, new: (&Want, &Value)) -> Vec<Vec<Move>> {
     let (want, value) = new;
     if matches!(around.body, Body::List(_)) && !matches!(last, Step::Key(_)) {
-        let end = Act1::Insert(mark.source.child(Step::End), value.clone());
-        let there = want.place.map(|place| {
-            Act1::Insert(mark.source.child(Step::Index(place)), value.clone())
+        let end = Move::Insert(mark.source.child(Step::End), value.clone());
+        let home = want.home.as_ref().filter(|_| is_home(&mark.source, want));
+        let places = [home.and_then(|home| home.place), want.place];
+        let there = places.into_iter().flatten().map(|place| {
+            Move::Insert(mark.source.child(Step::Index(place)), value.clone())
         });
-        return there.into_iter().chain([end]).map(|act| vec![act]).collect();
+        return there.chain([end]).map(|act| vec![act]).collect();
     }
-    vec![vec![Act1::Set(mark.source.child(last.clone()), value.clone())]]
+    vec![vec![Move::Set(mark.source.child(last.clone()), value.clone())]]
 }
 
 /// The other objects that differ.

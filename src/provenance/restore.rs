@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::manifest::{Edit, Manifest, Path, Step, diff_values_at};
 use crate::model::Blocker;
 
-use super::edit::{Want, Work, in_order, spot_of};
+use super::edit::{Home, Want, Work, in_order, spot_of};
 use super::explain::untold;
 use super::files::Files;
 use super::outcome::Edited;
@@ -34,13 +34,32 @@ pub fn restore(
 ) -> Result<Edited, Blocker> {
     let mut work = Work::new(now, subject)?;
     let good_rendering = rendering(good, subject)?;
-    for want in wants(&work.now()?, &good_rendering, scope)? {
+    let wants = wants(&work.now()?, &good_rendering, scope)?;
+    work.aim(&wants);
+    for mut want in wants {
+        want.home = home(good, &good_rendering, &want.path);
         if back(&mut work, good, &good_rendering, &want)? {
             continue;
         }
         work.make(&want)?;
     }
     work.finish()
+}
+
+/// Where a field stands at the bottom of the good commit's files.
+fn home(good: &dyn Files, rendering: &Rendering, path: &Path) -> Option<Home> {
+    let first = rendering.target.get(path)?.marks.first()?;
+    let (file, address, at) = spot_of(&first.source)?;
+    let manifest = Manifest::parse_lenient(&*good.text(file)?);
+    let place = match manifest.indexed(&address, at)?.last() {
+        Some(Step::Index(place)) => Some(*place),
+        _ => None,
+    };
+    Some(Home {
+        file: file.to_owned(),
+        around: at.parent()?,
+        place,
+    })
 }
 
 fn wants(now: &Rendering, good: &Rendering, scope: Scope) -> Result<Vec<Want>, Blocker> {
@@ -114,7 +133,7 @@ fn back(
     for (own, other) in &sources {
         trial &= copy(work, good, own, other);
     }
-    if trial && work.renders_with(want) {
+    if trial && work.nearer(&now, want).is_ok() {
         return Ok(true);
     }
     work.texts = texts;

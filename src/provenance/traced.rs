@@ -274,6 +274,18 @@ impl Traced {
         self.body = Body::Scalar(value);
     }
 
+    /// Gives every value in it this one place: text in text has no places of its own.
+    pub(super) fn lie_at(&mut self, source: &Source) {
+        for mark in &mut self.marks {
+            mark.source.clone_from(source);
+        }
+        match &mut self.body {
+            Body::Map(fields) => fields.values_mut().for_each(|item| item.lie_at(source)),
+            Body::List(items) => items.iter_mut().for_each(|item| item.lie_at(source)),
+            Body::Scalar(_) | Body::Unknown(_) => {}
+        }
+    }
+
     /// The unknown fields at and below this one.
     pub(super) fn unknown(&self, at: &Path, found: &mut Vec<(Path, String)>) {
         match &self.body {

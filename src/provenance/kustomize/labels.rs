@@ -150,6 +150,15 @@ fn put(
     Ok(())
 }
 
+/// The same places, as those of a transformer.
+pub(super) fn made<'m>(marks: impl Iterator<Item = &'m Mark>, what: &'static str) -> Vec<Mark> {
+    let made = |mark: &Mark| Mark {
+        act: Act::Transformed(what),
+        ..mark.clone()
+    };
+    marks.map(made).collect()
+}
+
 fn into(
     node: &mut Traced,
     steps: &[&str],
@@ -162,7 +171,7 @@ fn into(
         }
         return;
     }
-    let marks = node.marks.clone();
+    let marks: Vec<Mark> = made(pairs.0.values().flat_map(|value| &value.marks), pairs.1);
     let Some(fields) = node.fields_mut() else {
         return;
     };
@@ -173,10 +182,7 @@ fn into(
                 marks: Vec::new(),
             });
             entry.body = value.body.clone();
-            entry.marks.extend(value.marks.iter().map(|mark| Mark {
-                act: Act::Transformed(pairs.1),
-                ..mark.clone()
-            }));
+            entry.marks.extend(made(value.marks.iter(), pairs.1));
         }
         return;
     };

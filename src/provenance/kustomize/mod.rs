@@ -355,7 +355,13 @@ fn inline_documents(build: &Build<'_>, node: &Traced, act: &Act) -> Result<Vec<T
             Source::Inside { .. } | Source::Application(_) => mark.source.clone(),
         };
         let value = manifest.value(&address, &Path::default());
-        found.extend(value.map(|value| Traced::of(&value, &source, act)));
+        let mut traced = value.map(|value| Traced::of(&value, &source, act));
+        if let (Some(traced), Source::Inside { .. } | Source::Application(_)) =
+            (&mut traced, &mark.source)
+        {
+            traced.lie_at(&mark.source);
+        }
+        found.extend(traced);
     }
     Ok(found)
 }

@@ -9,6 +9,7 @@ use crate::manifest::Path;
 use super::super::traced::{Act, Body, Mark, Traced};
 use super::Resource;
 use super::file::{Kustomization, text_of};
+use super::labels::made;
 
 /// Kinds without a namespace.
 const CLUSTER_SCOPED: [&str; 18] = [
@@ -51,7 +52,7 @@ pub(super) fn namespace(kustomization: &Kustomization, resources: &mut [Resource
 fn set_meta(object: &mut Traced, key: &str, node: &Traced, text: String, what: &'static str) {
     let empty = Traced {
         body: Body::Map(BTreeMap::new()),
-        marks: object.marks.clone(),
+        marks: made(node.marks.iter(), what),
     };
     let Some(fields) = object.fields_mut() else {
         return;
@@ -65,10 +66,7 @@ fn set_meta(object: &mut Traced, key: &str, node: &Traced, text: String, what: &
         marks: Vec::new(),
     });
     field.body = Body::Scalar(Value::String(text));
-    field.marks.extend(node.marks.iter().map(|mark| Mark {
-        act: Act::Transformed(what),
-        ..mark.clone()
-    }));
+    field.marks.extend(made(node.marks.iter(), what));
 }
 
 pub(super) fn affixes(kustomization: &Kustomization, resources: &mut [Resource]) {

@@ -45,10 +45,14 @@ pub(super) fn run(
 }
 
 fn set(object: &mut Traced, count: &Traced, number: i64) {
-    let around = object.marks.clone();
+    let marks = count.marks.iter().map(|mark| Mark {
+        act: Act::Replicas,
+        ..mark.clone()
+    });
+    let marks: Vec<Mark> = marks.collect();
     let empty = || Traced {
         body: Body::Map(std::collections::BTreeMap::new()),
-        marks: around.clone(),
+        marks: marks.clone(),
     };
     let Some(fields) = object.fields_mut() else {
         return;
@@ -62,8 +66,5 @@ fn set(object: &mut Traced, count: &Traced, number: i64) {
         marks: Vec::new(),
     });
     replicas.body = Body::Scalar(number.into());
-    replicas.marks.extend(count.marks.iter().map(|mark| Mark {
-        act: Act::Replicas,
-        ..mark.clone()
-    }));
+    replicas.marks.extend(marks);
 }
