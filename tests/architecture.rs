@@ -81,7 +81,14 @@ const ROOMS: [Room; 17] = [
     },
     Room {
         name: "observe",
-        may: &["model", "manifest", "provenance", "cluster", "argocd", "git"],
+        may: &[
+            "model",
+            "manifest",
+            "provenance",
+            "cluster",
+            "argocd",
+            "git",
+        ],
         pure: false,
     },
     Room {

@@ -66,9 +66,8 @@ impl Walk<'_> {
         let manifest = [".yaml", ".yml", ".json", ".jsonnet"]
             .iter()
             .any(|end| relative.ends_with(end));
-        let included = |glob: &Option<GlobMatcher>| {
-            glob.as_ref().is_some_and(|glob| glob.is_match(relative))
-        };
+        let included =
+            |glob: &Option<GlobMatcher>| glob.as_ref().is_some_and(|glob| glob.is_match(relative));
         manifest
             && self.include.as_ref().is_none_or(included)
             && !self
@@ -148,9 +147,7 @@ pub(super) fn read(
         });
     }
     for object in manifest.objects() {
-        if let Some(mut traced) =
-            Traced::of_file(&manifest, &file, object.address, &Act::Written)
-        {
+        if let Some(mut traced) = Traced::of_file(&manifest, &file, object.address, &Act::Written) {
             name_itself(&mut traced, &object.kind, &object.api_version);
             objects.push(traced);
         }

@@ -8,7 +8,7 @@ use crate::model::Blocker;
 use super::files::{Files, Reader};
 use super::outcome::{Explanation, Link, Role};
 use super::place::Places;
-use super::traced::{Act, Body, Mark, Traced};
+use super::traced::{Act, Body, Mark, Source, Traced};
 use super::{Subject, Tool, rendering};
 
 /// Where a field of the target comes from: the deciding place first, then what that outranks.
@@ -101,7 +101,7 @@ pub(super) fn pin(subject: &Subject<'_>) -> Option<Pin> {
 impl Pin {
     fn link(&self, places: &Places<'_>) -> Link {
         Link {
-            place: places.of(&super::traced::Source::Application(self.field.clone())),
+            place: places.of(&Source::Application(self.field.clone())),
             says: Some(Value::String(self.revision.clone())),
             role: Role::Could,
             what: format!(
@@ -112,19 +112,21 @@ impl Pin {
     }
 
     pub(super) fn blocker(&self, places: &Places<'_>) -> Blocker {
-        let place = places.of(&super::traced::Source::Application(self.field.clone()));
+        let place = places.of(&Source::Application(self.field.clone()));
         Blocker::new(
             "pinned-revision",
-            format!("{place} is {} ({}): a commit on the branch changes nothing", self.what, self.revision),
+            format!(
+                "{place} is {} ({}): a commit on the branch changes nothing",
+                self.what, self.revision
+            ),
             "change targetRevision where it is written",
         )
     }
 }
 
 fn links(places: &Places<'_>, node: &Traced, tool: Tool) -> Vec<Link> {
-    let last = node.marks.len().saturating_sub(1);
     let link = |(place, mark): (usize, &Mark)| {
-        let role = if place == last { Role::Decides } else { Role::Outranked };
+        let role = role(node, place);
         Link {
             place: places.of(&mark.source),
             says: mark.says.clone(),
@@ -132,7 +134,29 @@ fn links(places: &Places<'_>, node: &Traced, tool: Tool) -> Vec<Link> {
             what: sentence(mark, role, tool, node),
         }
     };
-    node.marks.iter().enumerate().rev().map(link).collect()
+    let mut links: Vec<Link> = node.marks.iter().enumerate().rev().map(link).collect();
+    // An expression can make several parts of one text.
+    links.dedup_by(|a, b| a.place == b.place && a.role == b.role && a.what == b.what);
+    links
+}
+
+/// A place decides where no later one sets the same part of the value.
+fn role(node: &Traced, place: usize) -> Role {
+    let part = |mark: &Mark| match mark.act {
+        Act::Value { from, to, .. } => Some((from, to)),
+        _ => None,
+    };
+    let (mark, later) = (&node.marks[place], &node.marks[place + 1..]);
+    let decides = match (&mark.act, part(mark)) {
+        (Act::Skipped { .. }, _) => return Role::Could,
+        (_, Some(own)) => later.iter().all(|mark| part(mark) != Some(own)),
+        (_, None) => later.is_empty(),
+    };
+    if decides {
+        Role::Decides
+    } else {
+        Role::Outranked
+    }
 }
 
 fn sentence(mark: &Mark, role: Role, tool: Tool, node: &Traced) -> String {
@@ -141,7 +165,9 @@ fn sentence(mark: &Mark, role: Role, tool: Tool, node: &Traced) -> String {
         .iter()
         .any(|mark| matches!(mark.act, Act::Image { .. }));
     let own = match &mark.act {
-        Act::Written if tool == Tool::Helm => "a Helm value says it".to_owned(),
+        Act::Written if tool == Tool::Helm => {
+            return "the template's own text is around it".to_owned();
+        }
         Act::Written => "the manifest says it".to_owned(),
         Act::Merged => "a strategic merge patch sets it".to_owned(),
         Act::JsonPatch => "a JSON patch sets it".to_owned(),
@@ -149,12 +175,25 @@ fn sentence(mark: &Mark, role: Role, tool: Tool, node: &Traced) -> String {
             name, tag, digest, ..
         } => {
             let parts = [(*name, "name"), (*tag, "tag"), (*digest, "digest")];
-            let parts: Vec<&str> = parts.iter().filter(|(has, _)| *has).map(|(_, p)| *p).collect();
-            format!("an entry of `images` sets the image's {}", parts.join(" and "))
+            let parts: Vec<&str> = parts
+                .iter()
+                .filter(|(has, _)| *has)
+                .map(|(_, p)| *p)
+                .collect();
+            format!(
+                "an entry of `images` sets the image's {}",
+                parts.join(" and ")
+            )
         }
         Act::Replicas => "an entry of `replicas` sets it".to_owned(),
         Act::Transformed(what) => format!("`{what}` sets it"),
-        Act::Value(expression) => format!("the template prints it by {expression}"),
+        Act::Value { expression, .. } => match mark.source {
+            Source::Text { .. } => format!("{expression} makes it"),
+            _ => format!("{expression} prints this value"),
+        },
+        Act::Skipped { expression, .. } => {
+            return format!("{expression} would print this value if it were not empty");
+        }
     };
     match (role, is_image && mark.act == Act::Written) {
         (Role::Outranked, true) => format!("{own}; the `images` entries above match its name"),

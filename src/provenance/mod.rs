@@ -18,6 +18,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod traced;
+mod want;
+mod ways;
 
 use serde_json::Value;
 
@@ -215,7 +217,12 @@ fn pick(
     if found.len() > 1 {
         return Err(Blocker::new(
             "document-ambiguous",
-            format!("{} is in {:?} {} times", target, subject.folder, found.len()),
+            format!(
+                "{} is in {:?} {} times",
+                target,
+                subject.folder,
+                found.len()
+            ),
             "leave one of them in Git",
         ));
     }

@@ -3,10 +3,10 @@
 use crate::manifest::{Address, Manifest, Path, Position};
 use crate::model::Application;
 
+use super::Subject;
 use super::files::{Files, Reader};
 use super::outcome::Place;
 use super::traced::{Source, Spot};
-use super::Subject;
 
 /// Finds places.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ impl<'a> Places<'a> {
             Source::File(spot) => self.spot(spot),
             Source::Inside { outer, address, at } => self.inside(outer, address, at),
             Source::Application(field) => self.application(field),
+            Source::Text { file, at } => self.byte(file, *at),
         }
     }
 
@@ -36,6 +37,20 @@ impl<'a> Places<'a> {
             path: spot.file.to_string(),
             line,
             column,
+        }
+    }
+
+    fn byte(&self, file: &str, at: usize) -> Place {
+        let manifest = self.reader.manifest(file);
+        let before = manifest
+            .as_ref()
+            .and_then(|manifest| manifest.text().get(..at))
+            .unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Place::File {
+            path: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
         }
     }
 

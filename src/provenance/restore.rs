@@ -5,11 +5,13 @@ use serde_json::Value;
 use crate::manifest::{Edit, Manifest, Path, Step, diff_values_at};
 use crate::model::Blocker;
 
-use super::edit::{Home, Want, Work, in_order, spot_of};
+use super::edit::Work;
 use super::explain::untold;
 use super::files::Files;
 use super::outcome::Edited;
 use super::traced::{Act, Source, Traced};
+use super::want::{Home, Want, in_order};
+use super::ways::spot_of;
 use super::{Rendering, Subject, rendering};
 
 /// Which fields are put back.
@@ -90,9 +92,12 @@ fn wants(now: &Rendering, good: &Rendering, scope: Scope) -> Result<Vec<Want>, B
 
 fn in_scope(path: &Path, scope: Scope) -> bool {
     let image = || match path.steps() {
-        [.., Step::Key(list), Step::Named { .. } | Step::Index(_), Step::Key(key)] => {
-            key == "image" && matches!(list.as_str(), "containers" | "initContainers")
-        }
+        [
+            ..,
+            Step::Key(list),
+            Step::Named { .. } | Step::Index(_),
+            Step::Key(key),
+        ] => key == "image" && matches!(list.as_str(), "containers" | "initContainers"),
         _ => false,
     };
     scope == Scope::Template || image()
@@ -142,8 +147,7 @@ fn back(
 
 /// Copies one place's text; a key that the good file lacks is taken away.
 fn copy(work: &mut Work<'_>, good: &dyn Files, own: &Source, other: &Source) -> bool {
-    let (Some((file, _, at)), Some((good_file, address, good_at))) =
-        (spot_of(own), spot_of(other))
+    let (Some((file, _, at)), Some((good_file, address, good_at))) = (spot_of(own), spot_of(other))
     else {
         return false;
     };

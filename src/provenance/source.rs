@@ -25,10 +25,7 @@ pub(super) const KUSTOMIZATIONS: [&str; 3] =
 impl Parameters {
     /// Reads and merges as Argo CD 3.2 does (`mergeSourceParameters`): a JSON merge patch from
     /// `.argocd-source.yaml`, then one from `.argocd-source-<instance name>.yaml`.
-    pub(super) fn read(
-        reader: &Reader<'_>,
-        subject: &Subject<'_>,
-    ) -> Result<Self, Blocker> {
+    pub(super) fn read(reader: &Reader<'_>, subject: &Subject<'_>) -> Result<Self, Blocker> {
         let application = subject.application;
         let source = application.and_then(|app| app.sources.get(subject.source));
         let many = application.is_some_and(|app| app.sources.len() > 1);
@@ -127,7 +124,7 @@ fn overrides(reader: &Reader<'_>, subject: &Subject<'_>) -> Result<Vec<String>, 
 }
 
 /// RFC 7386.
-fn merge(into: &mut Traced, patch: &Traced) {
+pub(super) fn merge(into: &mut Traced, patch: &Traced) {
     let Some(fields) = patch.fields() else {
         let mut marks = std::mem::take(&mut into.marks);
         marks.extend(patch.marks.iter().cloned());
@@ -204,7 +201,7 @@ fn discovered(reader: &Reader<'_>, folder: &str) -> Tool {
     let mut names = reader.list(folder);
     names.sort();
     // Files are walked in the order of their names and the last that fits wins.
-    let tools = names.iter().filter_map(|name| {
+    let mut tools = names.iter().filter_map(|name| {
         if name.ends_with("Chart.yaml") {
             Some(Tool::Helm)
         } else if KUSTOMIZATIONS.contains(&name.as_str()) {
@@ -213,7 +210,7 @@ fn discovered(reader: &Reader<'_>, folder: &str) -> Tool {
             None
         }
     });
-    tools.last().unwrap_or(Tool::Directory)
+    tools.next_back().unwrap_or(Tool::Directory)
 }
 
 /// Why a tool is refused.
@@ -221,7 +218,10 @@ pub(super) fn refused(tool: Tool, parameters: &Parameters, subject: &Subject<'_>
     match tool {
         Tool::Jsonnet => Blocker::new(
             "jsonnet",
-            format!("{:?} holds jsonnet, which decides over its output", subject.folder),
+            format!(
+                "{:?} holds jsonnet, which decides over its output",
+                subject.folder
+            ),
             "change the jsonnet source by hand",
         ),
         _ => {
@@ -232,7 +232,10 @@ pub(super) fn refused(tool: Tool, parameters: &Parameters, subject: &Subject<'_>
                 .unwrap_or("that finds itself");
             Blocker::new(
                 "plugin",
-                format!("a config management plugin ({name}) renders {:?}", subject.folder),
+                format!(
+                    "a config management plugin ({name}) renders {:?}",
+                    subject.folder
+                ),
                 "change the plugin's input by hand",
             )
         }

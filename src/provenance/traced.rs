@@ -27,6 +27,11 @@ pub(super) enum Source {
     },
     /// A field of the Application, as `spec.source.kustomize.images[0]`.
     Application(String),
+    /// A byte of a file that is no YAML: a template.
+    Text {
+        file: Rc<str>,
+        at: usize,
+    },
 }
 
 impl Source {
@@ -46,6 +51,7 @@ impl Source {
                 let dot = if last.starts_with('[') { "" } else { "." };
                 Self::Application(format!("{field}{dot}{last}"))
             }
+            Self::Text { .. } => self.clone(),
         }
     }
 
@@ -54,7 +60,7 @@ impl Source {
         match self {
             Self::File(spot) => spot.at.clone(),
             Self::Inside { at, .. } => at.clone(),
-            Self::Application(_) => Path::default(),
+            Self::Application(_) | Self::Text { .. } => Path::default(),
         }
     }
 }
@@ -79,8 +85,19 @@ pub(super) enum Act {
     Replicas,
     /// By a kustomization's labels, annotations, namespace, prefix or suffix.
     Transformed(&'static str),
-    /// By a Helm value that the template prints; the text names the expression.
-    Value(String),
+    /// By a Helm value that the template prints into the bytes `from..to` of the field's text, or
+    /// by an expression that makes it.
+    Value {
+        expression: String,
+        from: usize,
+        to: usize,
+    },
+    /// By an empty value that would win over the default printed there.
+    Skipped {
+        expression: String,
+        from: usize,
+        to: usize,
+    },
 }
 
 /// One place that has set a value.
@@ -241,8 +258,9 @@ impl Traced {
     }
 
     pub(super) fn get_mut(&mut self, path: &Path) -> Option<&mut Self> {
-        path.steps().iter().try_fold(self, |at, step| {
-            match (&mut at.body, step) {
+        path.steps()
+            .iter()
+            .try_fold(self, |at, step| match (&mut at.body, step) {
                 (Body::Map(fields), Step::Key(key)) => fields.get_mut(key),
                 (Body::Map(fields), Step::Index(index)) => fields.get_mut(&index.to_string()),
                 (Body::List(items), Step::Index(index)) => items.get_mut(*index),
@@ -250,8 +268,7 @@ impl Traced {
                     .iter_mut()
                     .find(|item| item.key(key).and_then(Self::word).as_deref() == Some(value)),
                 _ => None,
-            }
-        })
+            })
     }
 
     /// A scalar as a word, as merge keys are compared.
@@ -262,16 +279,6 @@ impl Traced {
             Body::Scalar(Value::Bool(flag)) => Some(flag.to_string()),
             _ => None,
         }
-    }
-
-    /// Puts a value here that a place decides; the places before stay known.
-    pub(super) fn set(&mut self, value: Value, source: Source, act: Act) {
-        self.marks.push(Mark {
-            source,
-            act,
-            says: Some(value.clone()),
-        });
-        self.body = Body::Scalar(value);
     }
 
     /// Gives every value in it this one place: text in text has no places of its own.

@@ -174,7 +174,12 @@ impl Kustomization {
             "generatorOptions" => self.generator_options = Some(node.clone()),
             _ if HARMLESS.contains(&key) => {}
             _ if UNMODELLED.contains(&key) => build.gap(node, key, Path::default()),
-            _ => return Err(broken(build.place(node), format!("{key} is no field of it"))),
+            _ => {
+                return Err(broken(
+                    build.place(node),
+                    format!("{key} is no field of it"),
+                ));
+            }
         }
         Ok(())
     }
@@ -288,7 +293,9 @@ impl Kustomization {
             let below = self.replicas.iter().rfind(|own| name(own) == name(&entry));
             if let (Some(below), Some(count)) = (
                 below.and_then(|below| below.key("count")),
-                entry.fields_mut().and_then(|fields| fields.get_mut("count")),
+                entry
+                    .fields_mut()
+                    .and_then(|fields| fields.get_mut("count")),
             ) {
                 let mut marks: Vec<Mark> = below.marks.clone();
                 marks.append(&mut count.marks);

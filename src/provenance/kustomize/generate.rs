@@ -21,7 +21,10 @@ pub(super) fn run(
     ];
     for (kind, entries) in all {
         for entry in entries {
-            let options = [entry.key("options"), kustomization.generator_options.as_ref()];
+            let options = [
+                entry.key("options"),
+                kustomization.generator_options.as_ref(),
+            ];
             let plain_name = options.iter().flatten().any(|options| {
                 let flag = options.key("disableNameSuffixHash");
                 flag.is_some_and(|flag| text_of(flag) == "true")
@@ -55,6 +58,8 @@ fn object(kind: &str, entry: &Traced) -> Traced {
         ("metadata", node(Body::Map(metadata))),
         ("data", node(Body::Unknown(content))),
     ];
-    let fields = fields.into_iter().map(|(key, value)| (key.to_owned(), value));
+    let fields = fields
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value));
     node(Body::Map(fields.collect()))
 }

@@ -80,7 +80,11 @@ pub(super) fn set(
     let mut all: Vec<Entry> = Vec::new();
     for node in overrides.items() {
         if node.text().is_some_and(|text| text.contains('$')) {
-            build.gap(node, "a variable of Argo CD's build environment", Path::default());
+            build.gap(
+                node,
+                "a variable of Argo CD's build environment",
+                Path::default(),
+            );
         }
         let entry = Entry::parse(build, node)?;
         all.retain(|other| other.name != entry.name);

@@ -23,7 +23,9 @@ fn one(object: &mut Traced, operation: &Traced) -> Result<(), String> {
     let path = path_of(operation, "path")?;
     let value = || {
         let value = operation.key("value");
-        value.map(marked).ok_or_else(|| format!("{op} {path} has no value"))
+        value
+            .map(marked)
+            .ok_or_else(|| format!("{op} {path} has no value"))
     };
     match op {
         "add" => add(object, &path, value()?),

@@ -42,8 +42,16 @@ const METADATA: &[Field] = &[field("metadata/labels", true, &[])];
 const TEMPLATES: &[Field] = &[
     field("spec/template/metadata/labels", true, TEMPLATED),
     field("spec/jobTemplate/metadata/labels", true, &["CronJob"]),
-    field("spec/jobTemplate/spec/template/metadata/labels", true, &["CronJob"]),
-    field("spec/volumeClaimTemplates/metadata/labels", true, &["StatefulSet"]),
+    field(
+        "spec/jobTemplate/spec/template/metadata/labels",
+        true,
+        &["CronJob"],
+    ),
+    field(
+        "spec/volumeClaimTemplates/metadata/labels",
+        true,
+        &["StatefulSet"],
+    ),
 ];
 
 const SELECTORS: &[Field] = &[
@@ -53,8 +61,16 @@ const SELECTORS: &[Field] = &[
         true,
         &["Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"],
     ),
-    field("spec/selector/matchLabels", false, &["Job", "PodDisruptionBudget"]),
-    field("spec/jobTemplate/spec/selector/matchLabels", false, &["CronJob"]),
+    field(
+        "spec/selector/matchLabels",
+        false,
+        &["Job", "PodDisruptionBudget"],
+    ),
+    field(
+        "spec/jobTemplate/spec/selector/matchLabels",
+        false,
+        &["CronJob"],
+    ),
     field(
         "spec/template/spec/affinity/podAffinity/preferredDuringSchedulingIgnoredDuringExecution/\
          podAffinityTerm/labelSelector/matchLabels",
@@ -85,15 +101,27 @@ const SELECTORS: &[Field] = &[
         SPREAD,
     ),
     field("spec/podSelector/matchLabels", false, &["NetworkPolicy"]),
-    field("spec/ingress/from/podSelector/matchLabels", false, &["NetworkPolicy"]),
-    field("spec/egress/to/podSelector/matchLabels", false, &["NetworkPolicy"]),
+    field(
+        "spec/ingress/from/podSelector/matchLabels",
+        false,
+        &["NetworkPolicy"],
+    ),
+    field(
+        "spec/egress/to/podSelector/matchLabels",
+        false,
+        &["NetworkPolicy"],
+    ),
 ];
 
 const ANNOTATIONS: &[Field] = &[
     field("metadata/annotations", true, &[]),
     field("spec/template/metadata/annotations", true, TEMPLATED),
     field("spec/jobTemplate/metadata/annotations", true, &["CronJob"]),
-    field("spec/jobTemplate/spec/template/metadata/annotations", true, &["CronJob"]),
+    field(
+        "spec/jobTemplate/spec/template/metadata/annotations",
+        true,
+        &["CronJob"],
+    ),
 ];
 
 pub(super) fn run(

@@ -30,7 +30,9 @@ pub(super) fn merge(
         (Body::Scalar(value), _) if value.is_null() => replace(dest, patch),
         (Body::Unknown(_), _) => replace(dest, patch),
         (Body::Scalar(_), Body::Scalar(_)) => replace(dest, patch),
-        _ => Err(format!("{path} is of another type in the object than in the patch")),
+        _ => Err(format!(
+            "{path} is of another type in the object than in the patch"
+        )),
     }
 }
 
@@ -218,7 +220,9 @@ fn check_keys(dest: &Traced, patch: &Traced, path: &Path, key: &str) -> Result<(
                 own.zip(other).is_some_and(|(a, b)| a.word() != b.word())
             };
             if same.into_iter().any(differs) {
-                return Err(format!("the items of {path} with {key} {word} differ in another key"));
+                return Err(format!(
+                    "the items of {path} with {key} {word} differ in another key"
+                ));
             }
             seen.push(word);
         }

@@ -119,10 +119,19 @@ pub(super) fn render(
     };
     let mut resources = Vec::new();
     let folder = join("", subject.folder).unwrap_or_default();
-    build.level(&folder, parameters.section("kustomize"), &mut resources, false)?;
+    build.level(
+        &folder,
+        parameters.section("kustomize"),
+        &mut resources,
+        false,
+    )?;
     names::references(&mut resources);
     resources.retain(|resource| {
-        let local = ["metadata", "annotations", "config.kubernetes.io/local-config"];
+        let local = [
+            "metadata",
+            "annotations",
+            "config.kubernetes.io/local-config",
+        ];
         resource.object.text_at(&local) != Some("true")
     });
     let objects: Vec<Traced> = resources.into_iter().map(|r| r.object).collect();
@@ -132,7 +141,10 @@ pub(super) fn render(
     if !here && let Some(remote) = build.remotes.first() {
         return Err(Blocker::new(
             "remote-base",
-            format!("{} may come from {remote}, which is not in this repository", subject.target),
+            format!(
+                "{} may come from {remote}, which is not in this repository",
+                subject.target
+            ),
             "change it in the repository of that base, or patch it in the overlay by hand",
         ));
     }
@@ -217,7 +229,11 @@ impl Build<'_> {
                 Some(path) => self.level(&path, None, into, true)?,
                 None => {
                     let remote = text_of(entry);
-                    self.gap(entry, &format!("the remote component {remote}"), Path::default());
+                    self.gap(
+                        entry,
+                        &format!("the remote component {remote}"),
+                        Path::default(),
+                    );
                 }
             }
         }
@@ -337,8 +353,8 @@ fn inline_documents(build: &Build<'_>, node: &Traced, act: &Act) -> Result<Vec<T
     let Some(mark) = node.deciding() else {
         return Ok(Vec::new());
     };
-    let manifest = crate::manifest::Manifest::parse(text)
-        .map_err(|error| broken(build.place(node), error))?;
+    let manifest =
+        crate::manifest::Manifest::parse(text).map_err(|error| broken(build.place(node), error))?;
     let mut found = Vec::new();
     for (place, document) in manifest.documents().iter().enumerate() {
         if document.is_empty() {
@@ -352,7 +368,7 @@ fn inline_documents(build: &Build<'_>, node: &Traced, act: &Act) -> Result<Vec<T
                 at: Path::default(),
             },
             // Deeper nesting has no place of its own.
-            Source::Inside { .. } | Source::Application(_) => mark.source.clone(),
+            _ => mark.source.clone(),
         };
         let value = manifest.value(&address, &Path::default());
         let mut traced = value.map(|value| Traced::of(&value, &source, act));

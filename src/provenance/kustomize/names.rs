@@ -45,7 +45,13 @@ pub(super) fn namespace(kustomization: &Kustomization, resources: &mut [Resource
             continue;
         }
         resource.remember();
-        set_meta(&mut resource.object, "namespace", node, text_of(node), "namespace");
+        set_meta(
+            &mut resource.object,
+            "namespace",
+            node,
+            text_of(node),
+            "namespace",
+        );
     }
 }
 
@@ -82,7 +88,10 @@ pub(super) fn affixes(kustomization: &Kustomization, resources: &mut [Resource])
         }
         for resource in resources.iter_mut() {
             let kind = resource.kind();
-            if matches!(kind, "CustomResourceDefinition" | "APIService" | "Namespace") {
+            if matches!(
+                kind,
+                "CustomResourceDefinition" | "APIService" | "Namespace"
+            ) {
                 continue;
             }
             resource.remember();
@@ -107,7 +116,11 @@ struct Renamed {
 pub(super) fn references(resources: &mut [Resource]) {
     let mut renamed = Vec::new();
     for resource in resources.iter_mut() {
-        let wants = ["metadata", "annotations", "kustomize.config.k8s.io/needs-hash"];
+        let wants = [
+            "metadata",
+            "annotations",
+            "kustomize.config.k8s.io/needs-hash",
+        ];
         if resource.object.text_at(&wants) == Some("true") {
             resource.hashed = true;
         }

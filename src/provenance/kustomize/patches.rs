@@ -116,7 +116,11 @@ fn documents(
     kustomization: &Kustomization,
     entry: &Traced,
 ) -> Result<Vec<Traced>, Blocker> {
-    let full = |key: &str| entry.key(key).filter(|n| n.text().is_some_and(|t| !t.is_empty()));
+    let full = |key: &str| {
+        entry
+            .key(key)
+            .filter(|n| n.text().is_some_and(|t| !t.is_empty()))
+    };
     match (full("patch"), full("path")) {
         (Some(patch), None) => inline_documents(build, patch, &Act::Merged),
         (None, Some(path)) => {
@@ -124,7 +128,10 @@ fn documents(
             from_file(build, kustomization, &text)?
                 .ok_or_else(|| broken(build.place(path), format!("there is no file {text:?}")))
         }
-        _ => Err(broken(build.place(entry), "one of `patch` and `path` must be there")),
+        _ => Err(broken(
+            build.place(entry),
+            "one of `patch` and `path` must be there",
+        )),
     }
 }
 
@@ -171,8 +178,14 @@ fn apply(
     for mut resource in std::mem::take(resources) {
         if takes(&resource) {
             let (name, namespace) = (
-                resource.object.get(&Path::of_keys(["metadata", "name"])).cloned(),
-                resource.object.get(&Path::of_keys(["metadata", "namespace"])).cloned(),
+                resource
+                    .object
+                    .get(&Path::of_keys(["metadata", "name"]))
+                    .cloned(),
+                resource
+                    .object
+                    .get(&Path::of_keys(["metadata", "namespace"]))
+                    .cloned(),
             );
             let builtin = is_builtin(resource.group());
             let (kind, api) = (
@@ -185,7 +198,11 @@ fn apply(
                 Err(why) => failed = Some(why),
             }
             // A patch changes neither the kind nor the name.
-            keep(&mut resource.object, &[], [("kind", kind), ("apiVersion", api)]);
+            keep(
+                &mut resource.object,
+                &[],
+                [("kind", kind), ("apiVersion", api)],
+            );
             let ids = [("name", name), ("namespace", namespace)];
             keep(&mut resource.object, &["metadata"], ids);
         }
@@ -225,9 +242,15 @@ fn operate(
         return Err(broken(build.place(entry), "a JSON patch needs a target"));
     };
     if !matches!(list.body, Body::List(_)) {
-        return Err(broken(build.place(entry), "a JSON patch is a list of operations"));
+        return Err(broken(
+            build.place(entry),
+            "a JSON patch is a list of operations",
+        ));
     }
-    for resource in resources.iter_mut().filter(|resource| target.takes(resource)) {
+    for resource in resources
+        .iter_mut()
+        .filter(|resource| target.takes(resource))
+    {
         resource.remember();
         json_patch::apply(&mut resource.object, list)
             .map_err(|why| broken(build.place(list), why))?;

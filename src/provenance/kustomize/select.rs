@@ -61,7 +61,9 @@ impl Selector {
 
     pub(super) fn takes(&self, resource: &Resource) -> bool {
         let fits = |pattern: &Option<Regex>, text: &str| {
-            pattern.as_ref().is_none_or(|pattern| pattern.is_match(text))
+            pattern
+                .as_ref()
+                .is_none_or(|pattern| pattern.is_match(text))
         };
         let api_version = resource.api_version();
         let version = api_version

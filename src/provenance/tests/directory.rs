@@ -15,8 +15,14 @@ fn the_manifest_itself_decides() {
         explained(&files, &subject, image),
         [r#"! apps/web.yaml:23:18 "registry.local:5000/shop/web:1.4.0""#]
     );
-    assert_eq!(explained(&files, &subject, "spec.replicas"), ["! apps/web.yaml:16:13 2"]);
-    let wanted = [(path(image), Some(json!("registry.local:5000/shop/web:1.3.9")))];
+    assert_eq!(
+        explained(&files, &subject, "spec.replicas"),
+        ["! apps/web.yaml:16:13 2"]
+    );
+    let wanted = [(
+        path(image),
+        Some(json!("registry.local:5000/shop/web:1.3.9")),
+    )];
     let edited = edit(&files, &subject, &wanted).unwrap();
     assert_eq!(
         lines(&edited),
@@ -61,8 +67,16 @@ fn items_of_lists_are_objects() {
     let target = object("StatefulSet", "shop", "db");
     let subject = subject(&app, "apps/", &target);
     let image = "spec.template.spec.containers[db].image";
-    assert_eq!(explained(&files, &subject, image), [r#"! apps/list.yaml:11:33 "postgres:16.1""#]);
-    let edited = edit(&files, &subject, &[(path(image), Some(json!("postgres:16.0")))]).unwrap();
+    assert_eq!(
+        explained(&files, &subject, image),
+        [r#"! apps/list.yaml:11:33 "postgres:16.1""#]
+    );
+    let edited = edit(
+        &files,
+        &subject,
+        &[(path(image), Some(json!("postgres:16.0")))],
+    )
+    .unwrap();
     assert_eq!(
         lines(&edited)[1],
         r#"apps/list.yaml +            - {name: db, image: "postgres:16.0"}"#
@@ -75,22 +89,34 @@ fn templates_and_jsonnet_are_refused_by_name() {
     let target = object("Deployment", "shop", "web");
     let templated = Subject::plain("templated", &target);
     let said = blocked(explain(&files, &templated, &path("spec.replicas")));
-    assert!(said.starts_with("template: templated/web.yaml: line 6"), "{said}");
+    assert!(
+        said.starts_with("template: templated/web.yaml: line 6"),
+        "{said}"
+    );
     let jsonnet = Subject::plain("jsonnet", &target);
     assert!(blocked(render(&files, &jsonnet)).starts_with("jsonnet: \"jsonnet\""));
     let plugin = application(json!({"plugin": {"name": "cdk8s"}}));
     let said = blocked(render(&files, &subject(&plugin, "apps", &target)));
-    assert!(said.starts_with("plugin: a config management plugin (cdk8s)"), "{said}");
+    assert!(
+        said.starts_with("plugin: a config management plugin (cdk8s)"),
+        "{said}"
+    );
 }
 
 #[test]
 fn files_with_the_skip_marker_are_passed_over() {
     let mut files = tree("directory");
-    let text = format!("# +argocd:skip-file-rendering\n{}", files["apps/web-canary.yaml"]);
+    let text = format!(
+        "# +argocd:skip-file-rendering\n{}",
+        files["apps/web-canary.yaml"]
+    );
     put(&mut files, "apps/web-canary.yaml", &text);
     let target = object("Deployment", "shop", "web");
     let subject = Subject::plain("apps", &target);
-    assert_eq!(render(&files, &subject).unwrap().object["spec"]["replicas"], 2);
+    assert_eq!(
+        render(&files, &subject).unwrap().object["spec"]["replicas"],
+        2
+    );
 }
 
 #[test]
@@ -100,7 +126,10 @@ fn a_new_field_and_a_removed_one() {
     let target = object("Deployment", "shop", "web");
     let subject = subject(&app, "apps", &target);
     let wanted = [
-        (path("spec.template.spec.containers[web].env[LEVEL]"), Some(json!({"name": "LEVEL", "value": "no"}))),
+        (
+            path("spec.template.spec.containers[web].env[LEVEL]"),
+            Some(json!({"name": "LEVEL", "value": "no"})),
+        ),
         (path("spec.template.spec.containers[web].env[MODE]"), None),
         (path("spec.replicas"), Some(json!(0))),
     ];
@@ -136,7 +165,10 @@ fn anchors_are_the_manifests_own_refusal() {
         let outcome = edit(&files, &subject, &[(image, Some(json!("a:0")))]);
         match name {
             "a" => assert!(blocked(outcome).starts_with("edit-refused: apps/web.yaml")),
-            _ => assert_eq!(lines(&outcome.unwrap())[1], "apps/web.yaml +      - {<<: *c, name: b, image: a:0}"),
+            _ => assert_eq!(
+                lines(&outcome.unwrap())[1],
+                "apps/web.yaml +      - {<<: *c, name: b, image: a:0}"
+            ),
         }
     }
 }

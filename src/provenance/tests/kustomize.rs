@@ -9,7 +9,13 @@ const WEB: &str = "spec.template.spec.containers[web]";
 #[test]
 fn rendered_objects_are_those_of_kustomize() {
     let files = tree("kustomize");
-    let all = ["levels/prod", "levels/mid", "images", "patches", "generated"];
+    let all = [
+        "levels/prod",
+        "levels/mid",
+        "images",
+        "patches",
+        "generated",
+    ];
     let mut compared = 0;
     for folder in all {
         let golden = &files[&format!("rendered/{}.yaml", folder.replace('/', "-"))];
@@ -49,17 +55,27 @@ fn rendered_objects_are_those_of_kustomize() {
 #[test]
 #[ignore = "needs kustomize on the PATH"]
 fn the_rendered_files_are_what_kustomize_prints() {
-    let root = FilePath::new(env!("CARGO_MANIFEST_DIR"))
-        .join("manifests-fixtures/provenance/kustomize");
+    let root =
+        FilePath::new(env!("CARGO_MANIFEST_DIR")).join("manifests-fixtures/provenance/kustomize");
     let files = tree("kustomize");
-    for folder in ["levels/prod", "levels/mid", "images", "patches", "generated"] {
+    for folder in [
+        "levels/prod",
+        "levels/mid",
+        "images",
+        "patches",
+        "generated",
+    ] {
         let output = std::process::Command::new("kustomize")
             .args(["build", folder])
             .current_dir(&root)
             .output()
             .unwrap();
         let golden = &files[&format!("rendered/{}.yaml", folder.replace('/', "-"))];
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), **golden, "{folder}");
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            **golden,
+            "{folder}"
+        );
     }
 }
 
@@ -78,7 +94,10 @@ fn the_outermost_images_entry_wins() {
     );
     assert_eq!(
         explained(&files, &subject, "spec.replicas"),
-        ["! levels/prod/kustomization.yaml:14:12 5", "- levels/mid/kustomization.yaml:10:12 2"]
+        [
+            "! levels/prod/kustomization.yaml:14:12 5",
+            "- levels/mid/kustomization.yaml:10:12 2"
+        ]
     );
     assert_eq!(
         explained(&files, &subject, &format!("{WEB}.env[LEVEL].value")),
@@ -113,11 +132,18 @@ fn an_image_is_edited_in_the_entry_that_wins() {
     let image = path(&format!("{WEB}.image"));
     let wanted = json!("registry.local:5000/shop/web:1.10");
     // The init container has the same image, so this entry cannot serve the one alone.
-    let said = blocked(edit(&files, &subject, &[(image.clone(), Some(wanted.clone()))]));
+    let said = blocked(edit(
+        &files,
+        &subject,
+        &[(image.clone(), Some(wanted.clone()))],
+    ));
     assert!(said.starts_with("not-proved: the edit would leave or make a difference in spec.template.spec.initContainers"), "{said}");
     let both = [
         (image, Some(wanted.clone())),
-        (path("spec.template.spec.initContainers[migrate].image"), Some(wanted)),
+        (
+            path("spec.template.spec.initContainers[migrate].image"),
+            Some(wanted),
+        ),
     ];
     let edited = edit(&files, &subject, &both).unwrap();
     assert_eq!(
@@ -127,10 +153,17 @@ fn an_image_is_edited_in_the_entry_that_wins() {
             "levels/prod/kustomization.yaml +    newTag: \"1.10\" # the release",
         ]
     );
-    let also: Vec<_> = edited.also.iter().map(|o| (&*o.name, o.fields[0].to_string())).collect();
+    let also: Vec<_> = edited
+        .also
+        .iter()
+        .map(|o| (&*o.name, o.fields[0].to_string()))
+        .collect();
     assert_eq!(
         also,
-        [("eu-worker", "spec.template.spec.containers[worker].image".to_owned())]
+        [(
+            "eu-worker",
+            "spec.template.spec.containers[worker].image".to_owned()
+        )]
     );
 }
 
@@ -140,7 +173,9 @@ fn names_tags_and_digests_each_at_their_place() {
     let target = object("Deployment", "default", "all");
     let subject = Subject::plain("images", &target);
     let image = |name: &str| path(&format!("spec.template.spec.containers[{name}].image"));
-    let edited = |name: &str, to: &str| lines(&edit(&files, &subject, &[(image(name), Some(json!(to)))]).unwrap());
+    let edited = |name: &str, to: &str| {
+        lines(&edit(&files, &subject, &[(image(name), Some(json!(to)))]).unwrap())
+    };
     let file = "images/kustomization.yaml";
     // Two entries match: the later one wins.
     assert_eq!(
@@ -153,7 +188,10 @@ fn names_tags_and_digests_each_at_their_place() {
     );
     assert_eq!(
         edited("one", "registry.local:5000/a/one:1"),
-        [format!("{file} -  newTag: \"3\""), format!("{file} +  newTag: \"1\"")]
+        [
+            format!("{file} -  newTag: \"3\""),
+            format!("{file} +  newTag: \"1\"")
+        ]
     );
     // Tag and digest both set: a wanted tag without a digest takes the digest away.
     let digest = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
@@ -177,7 +215,9 @@ fn names_tags_and_digests_each_at_their_place() {
     assert_eq!(
         edited("four", "other/four:1"),
         [
-            format!("{file} -  digest: sha256:4444444444444444444444444444444444444444444444444444444444444444"),
+            format!(
+                "{file} -  digest: sha256:4444444444444444444444444444444444444444444444444444444444444444"
+            ),
             format!("{file} +  newTag: \"1\""),
             format!("{file} +  newName: other/four"),
         ]
@@ -186,7 +226,10 @@ fn names_tags_and_digests_each_at_their_place() {
         chain(&explain(&files, &subject, &image("five")).unwrap()),
         [r#"! images/all.yaml:15:29 "fivefour:1""#]
     );
-    assert_eq!(edited("six", "seven:6")[1], format!("{file} +  newTag: \"6\""));
+    assert_eq!(
+        edited("six", "seven:6")[1],
+        format!("{file} +  newTag: \"6\"")
+    );
 }
 
 #[test]
@@ -212,14 +255,22 @@ fn patches_are_edited_where_they_stand() {
     );
     // A list item of a JSON patch in a file.
     let arg = format!("{WEB}.args[1]");
-    assert_eq!(explained(&files, &subject, &arg), [r#"! patches/ops.yaml:3:19 "yes""#]);
+    assert_eq!(
+        explained(&files, &subject, &arg),
+        [r#"! patches/ops.yaml:3:19 "yes""#]
+    );
     let edited = edit(&files, &subject, &[(path(&arg), Some(json!("no")))]).unwrap();
-    assert_eq!(lines(&edited)[1], "patches/ops.yaml +  value: [--fast, \"no\"]");
+    assert_eq!(
+        lines(&edited)[1],
+        "patches/ops.yaml +  value: [--fast, \"no\"]"
+    );
     // What a patch's operation alone adds goes with the operation.
     let edited = edit(&files, &subject, &[(path(&format!("{WEB}.args[2]")), None)]).unwrap();
     assert_eq!(
         lines(&edited),
-        ["patches/ops.yaml -- {op: add, path: /spec/template/spec/containers/0/args/-, value: last}"]
+        [
+            "patches/ops.yaml -- {op: add, path: /spec/template/spec/containers/0/args/-, value: last}"
+        ]
     );
     // Without the operation the annotations of the kustomization would come back.
     let annotations = path("spec.template.metadata.annotations");
@@ -229,7 +280,10 @@ fn patches_are_edited_where_they_stand() {
     let levels = Subject::plain("levels/prod", &target);
     let limit = path(&format!("{WEB}.resources.limits.memory"));
     let edited = edit(&files, &levels, &[(limit, Some(json!("128Mi")))]).unwrap();
-    assert_eq!(lines(&edited)[1], "levels/mid/level.yaml +              memory: \"128Mi\"");
+    assert_eq!(
+        lines(&edited)[1],
+        "levels/mid/level.yaml +              memory: \"128Mi\""
+    );
 }
 
 #[test]
@@ -237,14 +291,38 @@ fn what_cannot_be_built_is_named() {
     let files = tree("kustomize");
     let target = object("Deployment", "default", "web");
     for (folder, said) in [
-        ("cycle-a", "kustomize-build: \"broken/cycle-a\": the bases go round in a circle: broken/cycle-a → broken/cycle-b → broken/cycle-a"),
-        ("missing", "kustomize-build: broken/missing/kustomization.yaml:1:13: \"../nowhere\" is neither a file nor a folder"),
-        ("unparsable", "kustomize-build: broken/unparsable/kustomization.yaml: line "),
-        ("two", "kustomize-build: broken/two/Kustomization: the folder has several kustomizations"),
-        ("number", "kustomize-build: broken/number/kustomization.yaml:4:11: newTag is read as a number"),
-        ("unnamed", "kustomize-build: broken/unnamed/kustomization.yaml:3:3: replicas names \"wbe\""),
-        ("vars", "kustomize-unmodelled: broken/vars/kustomization.yaml:3:1: vars may set this field"),
-        ("remote", "remote-base: Deployment/web may come from https://github.com/shop/base//web?ref=v1 (broken/remote/kustomization.yaml:2:3)"),
+        (
+            "cycle-a",
+            "kustomize-build: \"broken/cycle-a\": the bases go round in a circle: broken/cycle-a → broken/cycle-b → broken/cycle-a",
+        ),
+        (
+            "missing",
+            "kustomize-build: broken/missing/kustomization.yaml:1:13: \"../nowhere\" is neither a file nor a folder",
+        ),
+        (
+            "unparsable",
+            "kustomize-build: broken/unparsable/kustomization.yaml: line ",
+        ),
+        (
+            "two",
+            "kustomize-build: broken/two/Kustomization: the folder has several kustomizations",
+        ),
+        (
+            "number",
+            "kustomize-build: broken/number/kustomization.yaml:4:11: newTag is read as a number",
+        ),
+        (
+            "unnamed",
+            "kustomize-build: broken/unnamed/kustomization.yaml:3:3: replicas names \"wbe\"",
+        ),
+        (
+            "vars",
+            "kustomize-unmodelled: broken/vars/kustomization.yaml:3:1: vars may set this field",
+        ),
+        (
+            "remote",
+            "remote-base: Deployment/web may come from https://github.com/shop/base//web?ref=v1 (broken/remote/kustomization.yaml:2:3)",
+        ),
     ] {
         let folder = format!("broken/{folder}");
         let subject = Subject::plain(&folder, &target);
@@ -260,11 +338,16 @@ fn a_generated_name_is_never_claimed() {
     let target = object("Deployment", "default", "x-web");
     let subject = Subject::plain("generated", &target);
     let field = |place: usize| {
-        path(&format!("{WEB}.envFrom[{place}]")).key("configMapRef").key("name")
+        path(&format!("{WEB}.envFrom[{place}]"))
+            .key("configMapRef")
+            .key("name")
     };
     let said = blocked(explain(&files, &subject, &field(1)));
     assert!(said.starts_with("values-computed: "), "{said}");
-    assert!(said.contains("hash of the content of ConfigMap x-flags"), "{said}");
+    assert!(
+        said.contains("hash of the content of ConfigMap x-flags"),
+        "{said}"
+    );
     assert!(edit(&files, &subject, &[(field(1), Some(json!("flags-1")))]).is_err());
     assert_eq!(
         chain(&explain(&files, &subject, &field(0)).unwrap()),

@@ -2,6 +2,7 @@
 //! by the real kustomize and helm.
 
 mod directory;
+mod helm;
 mod kustomize;
 mod overrides;
 mod restoring;
@@ -33,7 +34,11 @@ fn read(root: &FilePath, below: &str, found: &mut Tree) {
     for entry in std::fs::read_dir(root.join(below)).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+        let path = if below.is_empty() {
+            name
+        } else {
+            format!("{below}/{name}")
+        };
         if entry.path().is_dir() {
             read(root, &path, found);
         } else {
@@ -131,7 +136,11 @@ pub(super) fn lines(edited: &super::Edited) -> Vec<String> {
                 similar::ChangeTag::Equal => continue,
             };
             let text = change.to_string();
-            found.push(format!("{} {sign}{}", file.path, text.trim_end_matches('\n')));
+            found.push(format!(
+                "{} {sign}{}",
+                file.path,
+                text.trim_end_matches('\n')
+            ));
         }
     }
     found

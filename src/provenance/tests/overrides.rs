@@ -26,9 +26,15 @@ fn an_image_in_the_application_outranks_the_files() {
         explained(&files, &subject, "spec.replicas")[0],
         "! spec.source.kustomize.replicas[web].count of the Application 7"
     );
-    let said = blocked(edit(&files, &subject, &[(path(IMAGE), Some(json!("shop/web:1")))]));
+    let said = blocked(edit(
+        &files,
+        &subject,
+        &[(path(IMAGE), Some(json!("shop/web:1")))],
+    ));
     assert!(
-        said.starts_with("application-override: spec.source.kustomize.images[0] of the Application decides"),
+        said.starts_with(
+            "application-override: spec.source.kustomize.images[0] of the Application decides"
+        ),
         "{said}"
     );
 }
@@ -59,7 +65,10 @@ fn override_files_are_merged_in_argo_cds_order_and_are_the_place() {
     );
     let wanted = [
         (path(IMAGE), Some(json!("shop/web:5"))),
-        (path("spec.template.spec.initContainers[migrate].image"), Some(json!("shop/web:5"))),
+        (
+            path("spec.template.spec.initContainers[migrate].image"),
+            Some(json!("shop/web:5")),
+        ),
     ];
     let edited = edit(&files, &subject, &wanted).unwrap();
     assert_eq!(
@@ -75,14 +84,27 @@ fn override_files_are_merged_in_argo_cds_order_and_are_the_place() {
 fn outside_argo_cds_namespace_the_qualified_file_is_read() {
     let mut files = tree("kustomize");
     let folder = "levels/mid/.argocd-source";
-    put(&mut files, &format!("{folder}-shop.yaml"), "kustomize: {images: ['shop/web=shop/web:8']}\n");
-    put(&mut files, &format!("{folder}-team_shop.yaml"), "kustomize: {images: ['shop/web=shop/web:9']}\n");
+    put(
+        &mut files,
+        &format!("{folder}-shop.yaml"),
+        "kustomize: {images: ['shop/web=shop/web:8']}\n",
+    );
+    put(
+        &mut files,
+        &format!("{folder}-team_shop.yaml"),
+        "kustomize: {images: ['shop/web=shop/web:9']}\n",
+    );
     let mut app = application(json!({}));
     app.namespace = "team".to_owned();
     let target = object("Deployment", "shop", "eu-web");
     let mut subject = subject(&app, "levels/mid", &target);
     let said = blocked(explain(&files, &subject, &path(IMAGE)));
-    assert!(said.starts_with("source-override-unknown: whether Argo CD reads levels/mid/.argocd-source-shop.yaml"), "{said}");
+    assert!(
+        said.starts_with(
+            "source-override-unknown: whether Argo CD reads levels/mid/.argocd-source-shop.yaml"
+        ),
+        "{said}"
+    );
     subject.instance = "team_shop";
     assert_eq!(
         explained(&files, &subject, IMAGE)[0],
@@ -114,11 +136,22 @@ fn an_application_in_git_is_the_place() {
             field: "spec.source.kustomize.images[0]".to_owned(),
         }
     );
-    let said = blocked(edit(&files, &with_parent, &[(path(IMAGE), Some(json!("shop/web:1")))]));
-    assert!(said.starts_with("application-override: apps/all.yaml:10:11"), "{said}");
+    let said = blocked(edit(
+        &files,
+        &with_parent,
+        &[(path(IMAGE), Some(json!("shop/web:1")))],
+    ));
+    assert!(
+        said.starts_with("application-override: apps/all.yaml:10:11"),
+        "{said}"
+    );
     app.owners = vec![("ApplicationSet".to_owned(), "shops".to_owned())];
     let owned = subject(&app, "levels/mid", &target);
-    let said = blocked(edit(&files, &owned, &[(path(IMAGE), Some(json!("shop/web:1")))]));
+    let said = blocked(edit(
+        &files,
+        &owned,
+        &[(path(IMAGE), Some(json!("shop/web:1")))],
+    ));
     assert!(said.starts_with("application-set: spec.source.kustomize.images[0] of the template of ApplicationSet shops"), "{said}");
 }
 
@@ -151,11 +184,25 @@ fn a_revision_that_does_not_move_is_named() {
     let mut pinned = subject(&app, "levels/mid", &target);
     let explanation = explain(&files, &pinned, &path(IMAGE)).unwrap();
     assert!(explanation.notes[0].contains("a commit: the tip of the branch decides nothing"));
-    let said = blocked(edit(&files, &pinned, &[(path(IMAGE), Some(json!("shop/web:1")))]));
-    assert!(said.starts_with("pinned-revision: spec.source.targetRevision of the Application is a commit"), "{said}");
+    let said = blocked(edit(
+        &files,
+        &pinned,
+        &[(path(IMAGE), Some(json!("shop/web:1")))],
+    ));
+    assert!(
+        said.starts_with(
+            "pinned-revision: spec.source.targetRevision of the Application is a commit"
+        ),
+        "{said}"
+    );
     let tagged = application(json!({"targetRevision": "v1.2"}));
     pinned.application = Some(&tagged);
-    assert!(explain(&files, &pinned, &path(IMAGE)).unwrap().notes.is_empty());
+    assert!(
+        explain(&files, &pinned, &path(IMAGE))
+            .unwrap()
+            .notes
+            .is_empty()
+    );
     pinned.pinned = Some("a tag");
     assert!(explain(&files, &pinned, &path(IMAGE)).unwrap().notes[0].contains("a tag"));
 }

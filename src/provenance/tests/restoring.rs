@@ -34,9 +34,24 @@ fn a_plain_manifest_gets_the_good_text_back() {
 fn items_come_and_go_by_their_key_and_in_their_order() {
     let good = tree("kustomize");
     let file = "levels/base/web.yaml";
-    let now = with(&good, file, "            - name: MODE\n              value: \"on\"\n", "");
-    let now = with(&now, file, "              value: info\n", "              value: info\n            - name: EXTRA\n              value: x\n");
-    let now = with(&now, "levels/prod/kustomization.yaml", "newTag: \"1.2.0\"", "newTag: 1.3.0");
+    let now = with(
+        &good,
+        file,
+        "            - name: MODE\n              value: \"on\"\n",
+        "",
+    );
+    let now = with(
+        &now,
+        file,
+        "              value: info\n",
+        "              value: info\n            - name: EXTRA\n              value: x\n",
+    );
+    let now = with(
+        &now,
+        "levels/prod/kustomization.yaml",
+        "newTag: \"1.2.0\"",
+        "newTag: 1.3.0",
+    );
     let target = object("Deployment", "shop", "eu-web");
     let subject = Subject::plain("levels/prod", &target);
     let back = restore(&now, &good, &subject, Scope::Template).unwrap();
@@ -62,7 +77,10 @@ fn a_moved_place_is_edited_where_it_decides_now() {
     put(
         &mut now,
         "patches/kustomization.yaml",
-        &format!("{}images:\n- name: web\n  newTag: \"3\"\n", good["patches/kustomization.yaml"]),
+        &format!(
+            "{}images:\n- name: web\n  newTag: \"3\"\n",
+            good["patches/kustomization.yaml"]
+        ),
     );
     let target = object("Deployment", "default", "web");
     let subject = Subject::plain("patches", &target);
