@@ -184,8 +184,13 @@ pub(super) fn tool(
             "leave one of helm, kustomize, directory and plugin in the source",
         ));
     }
+    // A plugin that finds itself leaves no trace in the files.
+    let told = subject
+        .application
+        .and_then(|app| app.source_types.get(subject.source));
     let tool = match explicit.pop() {
         Some(tool) => tool,
+        None if told.is_some_and(|kind| kind == "Plugin") => Tool::Plugin,
         None => discovered(reader, subject.folder),
     };
     if tool != Tool::Directory {

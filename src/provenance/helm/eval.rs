@@ -68,10 +68,14 @@ impl Scope {
         }
     }
 
-    fn set(&mut self, name: &str, value: Val) {
-        match self.variables.iter_mut().find(|(own, _)| own == name) {
-            Some(variable) => variable.1 = value,
-            None => self.variables.push((name.to_owned(), value)),
+    /// A new variable, which hides one of the same name until the block ends.
+    fn declare(&mut self, name: &str, value: Val) {
+        self.variables.push((name.to_owned(), value));
+    }
+
+    fn assign(&mut self, name: &str, value: Val) {
+        if let Some(variable) = self.variables.iter_mut().rfind(|(own, _)| own == name) {
+            variable.1 = value;
         }
     }
 }
@@ -129,6 +133,7 @@ impl Run<'_> {
             Node::Action {
                 pipe,
                 set,
+                new,
                 source,
                 at,
             } => {
@@ -138,7 +143,8 @@ impl Run<'_> {
                 };
                 let value = self.pipe(pipe, scope, &here);
                 match set {
-                    Some(name) => scope.set(name, value),
+                    Some(name) if *new => scope.declare(name, value),
+                    Some(name) => scope.assign(name, value),
                     None => out.append(self.printed(value, &here)),
                 }
             }
@@ -149,9 +155,7 @@ impl Run<'_> {
                         Some(pipe) => self.holds(&self.quiet(pipe, scope))?,
                     };
                     if holds {
-                        // Variables set inside stay inside, assignments reach out: both names
-                        // are kept, since charts do not reuse them.
-                        return self.nodes(body, scope, out);
+                        return self.block(body, scope, (None, Vec::new()), out);
                     }
                 }
             }
@@ -163,14 +167,11 @@ impl Run<'_> {
             } => {
                 let value = self.quiet(pipe, scope);
                 if !self.holds(&value)? {
-                    return self.nodes(otherwise, scope, out);
+                    return self.block(otherwise, scope, (None, Vec::new()), out);
                 }
-                let mut inner = scope.clone();
-                if let Some(name) = set {
-                    inner.set(name, value.clone());
-                }
-                inner.dot = value;
-                return self.nodes(body, &mut inner, out);
+                let new = set.iter().map(|name| (name.clone(), value.clone()));
+                let new = new.collect();
+                return self.block(body, scope, (Some(value), new), out);
             }
             Node::Range { .. } => return self.range(node, scope, out),
         }
@@ -206,20 +207,33 @@ impl Run<'_> {
             },
         };
         if items.is_empty() {
-            return self.nodes(otherwise, scope, out);
+            return self.block(otherwise, scope, (None, Vec::new()), out);
         }
         for (k, item) in items {
-            let mut inner = scope.clone();
-            inner.dot = Val::Data(item.clone());
-            if let Some(name) = key {
-                inner.set(name, Val::plain(k));
-            }
-            if let Some(name) = value {
-                inner.set(name, Val::Data(item));
-            }
-            self.nodes(body, &mut inner, out)?;
+            let item = Val::Data(item);
+            let key = key.iter().map(|name| (name.clone(), Val::plain(k.clone())));
+            let value = value.iter().map(|name| (name.clone(), item.clone()));
+            let new = key.chain(value).collect();
+            self.block(body, scope, (Some(item), new), out)?;
         }
         Ok(())
+    }
+
+    /// Runs a block with its own dot and variables; assignments to outer ones stay.
+    fn block(
+        &self,
+        body: &[Node],
+        scope: &mut Scope,
+        (dot, new): (Option<Val>, Vec<(String, Val)>),
+        out: &mut Rope,
+    ) -> Result<(), String> {
+        let (depth, outer) = (scope.variables.len(), scope.dot.clone());
+        scope.dot = dot.unwrap_or_else(|| outer.clone());
+        scope.variables.extend(new);
+        let done = self.nodes(body, scope, out);
+        scope.variables.truncate(depth);
+        scope.dot = outer;
+        done
     }
 
     fn holds(&self, value: &Val) -> Result<bool, String> {

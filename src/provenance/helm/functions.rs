@@ -64,6 +64,7 @@ fn logic(name: &str, arguments: &[Val]) -> Option<Val> {
             all.last().cloned()
         }
         ("empty", [one]) => flag(!one.truth()?),
+        ("eq" | "ne", all) if !alike(all) => None,
         ("eq", [first, rest @ ..]) if !rest.is_empty() => {
             let first = word(first)?;
             let rest: Option<Vec<String>> = rest.iter().map(word).collect();
@@ -76,6 +77,23 @@ fn logic(name: &str, arguments: &[Val]) -> Option<Val> {
         ("hasKey", [Val::Data(map), key]) => flag(map.fields()?.contains_key(&word(key)?)),
         _ => None,
     }
+}
+
+/// Whether values are of one type; Go refuses to compare others.
+fn alike(values: &[Val]) -> bool {
+    let kind = |value: &Val| match value {
+        Val::Data(node) => match &node.body {
+            Body::Scalar(Value::Bool(_)) => 1,
+            Body::Scalar(Value::Number(_)) => 2,
+            Body::Scalar(Value::String(_)) => 3,
+            _ => 0,
+        },
+        Val::Text(_) => 3,
+        Val::Unknown(_) => 0,
+    };
+    let mut kinds = values.iter().map(kind);
+    let first = kinds.next().unwrap_or(0);
+    first != 0 && kinds.all(|kind| kind == first)
 }
 
 /// Functions that hand one of their arguments on as it is.
@@ -174,8 +192,11 @@ fn text(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<Val
     match (name, arguments) {
         ("quote" | "squote", [value]) => {
             let mark = if name == "quote" { "\"" } else { "'" };
-            if matches!(value, Val::Unknown(_)) {
-                return Some(value.clone());
+            match value {
+                Val::Unknown(_) => return Some(value.clone()),
+                // sprig leaves nothing out of nothing, not even the quotes.
+                Val::Data(node) if node.is_null() => return Some(Val::Text(Rope::default())),
+                _ => {}
             }
             let inner = rope(run, value, here);
             let mut quoted = Rope::default();
@@ -238,12 +259,14 @@ fn printf(run: &Run<'_>, format: &str, arguments: &[Val], here: &Here) -> Option
         out.push(before, run.computed(here));
         match after.chars().next()? {
             '%' => out.push("%", run.computed(here)),
-            's' | 'v' | 'd' => {
+            verb @ ('s' | 'v') => {
                 let value = arguments.next()?;
-                if matches!(value, Val::Data(node) if node.is_null()) {
-                    return None;
+                // Go prints a complaint where a verb and a value do not fit.
+                match value {
+                    Val::Data(node) if node.is_null() => return None,
+                    Val::Data(node) if verb == 's' && node.text().is_none() => return None,
+                    _ => out.append(rope(run, value, here)),
                 }
-                out.append(rope(run, value, here));
             }
             _ => return None,
         }

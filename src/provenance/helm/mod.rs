@@ -322,7 +322,9 @@ fn collect<'c>(
                     library.named.insert(name.clone(), entry);
                 }
             }
-            if !name.starts_with('_') {
+            // A library chart only lends its named templates.
+            let library_chart = chart.metadata.text_at(&["type"]) == Some("library");
+            if !name.starts_with('_') && !library_chart {
                 templates.push((chart, file, nodes));
             }
         }

@@ -7,10 +7,12 @@ pub(super) enum Node {
         text: String,
         at: usize,
     },
-    /// `{{ pipeline }}`, or `{{ $x := pipeline }}` with the variable's name.
+    /// `{{ pipeline }}`, or `{{ $x := pipeline }}` with the variable's name, which is new there or
+    /// (`=`) one from further out.
     Action {
         pipe: Pipe,
         set: Option<String>,
+        new: bool,
         source: String,
         at: usize,
     },
@@ -278,6 +280,7 @@ fn variables(text: &str) -> (Vec<String>, &str) {
 
 fn action(source: &str, raw: &Raw) -> Node {
     let (mut names, mut text) = variables(source);
+    let new = !names.is_empty();
     if names.is_empty()
         && source.starts_with('$')
         && let Some((name, rest)) = source.split_once(" = ")
@@ -289,6 +292,7 @@ fn action(source: &str, raw: &Raw) -> Node {
         Ok(pipe) => Node::Action {
             pipe,
             set: names.pop(),
+            new,
             source: raw.source.clone(),
             at: raw.at,
         },

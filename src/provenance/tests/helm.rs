@@ -393,3 +393,101 @@ fn subcharts_take_their_key_of_the_parents_values() {
     );
     assert!(blocked(render(&off, &subject_cache)).starts_with("target-not-found"));
 }
+
+/// A chart of one template, for what a template may do.
+fn one(template: &str, values: &str) -> Result<Value, String> {
+    let mut files = Tree::new();
+    put(
+        &mut files,
+        "Chart.yaml",
+        "name: one\nversion: 1.0.0\nappVersion: \"3\"\n",
+    );
+    put(&mut files, "values.yaml", values);
+    let text =
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n{template}\n");
+    put(&mut files, "templates/all.yaml", &text);
+    let app = application(json!({"path": ""}));
+    let target = object("ConfigMap", "shop", "x");
+    let rendered = render(&files, &subject(&app, "", &target)).map_err(|b| b.message)?;
+    match rendered.unknown.first() {
+        Some((path, why)) => Err(format!("{path}: {why}")),
+        None => Ok(rendered.object["data"].clone()),
+    }
+}
+
+#[test]
+fn templates_run_as_go_runs_them() {
+    for (template, values, data) in [
+        // A variable of a block hides an outer one, an assignment reaches out.
+        (
+            "  {{- $x := \"a\" }}{{ if true }}{{ $x := \"b\" }}{{ end }}\n  k: {{ $x }}",
+            "",
+            json!({"k": "a"}),
+        ),
+        (
+            "  {{- $x := \"a\" }}{{ if true }}{{ $x = \"b\" }}{{ end }}\n  k: {{ $x }}",
+            "",
+            json!({"k": "b"}),
+        ),
+        ("  k: {{ .Values.none | quote }}", "", json!({"k": null})),
+        (
+            "  k: {{ .Values.a.b.c | default \"d\" }}",
+            "a: {b: {}}",
+            json!({"k": "d"}),
+        ),
+        (
+            "{{ range $i, $v := .Values.l }}  k{{ $i }}: {{ $v | quote }}\n{{ else }}  none: x\n{{ end }}",
+            "l: [a, 1]",
+            json!({"k0": "a", "k1": "1"}),
+        ),
+        (
+            "{{ range .Values.l }}  k: {{ . }}\n{{ else }}  none: x\n{{ end }}",
+            "l: []",
+            json!({"none": "x"}),
+        ),
+        (
+            "  {{- with .Values.m }}\n  k: {{ .a }}-{{ $.Chart.Name }}\n  {{- end }}",
+            "m: {a: 1}",
+            json!({"k": "1-one"}),
+        ),
+        (
+            "  k: {{ if and .Values.a (eq .Values.b \"x\") }}yes{{ else if .Values.c }}maybe{{ else }}no{{ end }}",
+            "{a: true, b: z, c: 1}",
+            json!({"k": "maybe"}),
+        ),
+        (
+            "  k: {{ ternary \"a\" \"b\" (empty .Values.z) }}{{/* }} */}}",
+            "",
+            json!({"k": "a"}),
+        ),
+        (
+            "  k: {{ printf \"%s/%v\" .Values.a .Values.n }}",
+            "{a: x, n: 5}",
+            json!({"k": "x/5"}),
+        ),
+        ("  k: {{ `raw }}` | quote }}", "", json!({"k": "raw }}"})),
+    ] {
+        assert_eq!(one(template, values).unwrap(), data, "{template}");
+    }
+    // What Go would print otherwise, or this room does not know, is never claimed.
+    for (template, values) in [
+        ("  k: {{ printf \"%d\" .Values.n }}", "n: 5"),
+        ("  k: {{ printf \"%s\" .Values.n }}", "n: 5"),
+        ("  k: {{ .Values.n }}", "n: 1000000"),
+        ("  k: {{ .Values.n }}", "n: 1.50"),
+        ("  k: {{ .Values.m }}", "m: {a: 1}"),
+        ("  k: {{ .Values.a | b64enc }}", "a: x"),
+        ("  k: x{{ .Values.a | b64enc }}y", "a: x"),
+        (
+            "  {{ if lookup \"v1\" \"Secret\" \"a\" \"b\" }}k: x{{ end }}",
+            "",
+        ),
+        ("  k: {{ if eq .Values.n \"5\" }}a{{ end }}", "n: 5"),
+        ("  k: {{ .Capabilities.KubeVersion.Minor }}", ""),
+        ("  k: {{ .Files.Get \"a\" | quote }}", ""),
+        ("  k: {{ tpl .Values.t . }}", "t: '{{ .Chart.Name }}'"),
+    ] {
+        let told = one(template, values);
+        assert!(told.is_err(), "{template}: {told:?}");
+    }
+}
