@@ -31,6 +31,7 @@ pub use explain::explain;
 pub use files::Files;
 pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};
 pub use restore::{Scope, restore};
+pub use want::value_at;
 
 use files::Reader;
 use place::Places;
@@ -83,7 +84,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// What renders a folder.
+/// What renders a folder; `Display` is Argo CD's own word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// Manifests as they stand.
@@ -96,6 +97,18 @@ pub enum Tool {
     Jsonnet,
     /// A config management plugin.
     Plugin,
+}
+
+impl std::fmt::Display for Tool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "Directory",
+            Self::Kustomize => "Kustomize",
+            Self::Helm => "Helm",
+            Self::Jsonnet => "Directory with jsonnet",
+            Self::Plugin => "Plugin",
+        })
+    }
 }
 
 /// A rendered object.

@@ -91,6 +91,12 @@ fn is_named(item: &Value, key: &str, name: &str) -> bool {
     }
 }
 
+/// The value at a path in a plain one; list items by their place or by a field.
+#[must_use]
+pub fn value_at<'v>(value: &'v Value, path: &Path) -> Option<&'v Value> {
+    path.steps().iter().try_fold(value, step_into)
+}
+
 fn step_into<'v>(value: &'v Value, step: &Step) -> Option<&'v Value> {
     match (value, step) {
         (Value::Object(map), Step::Key(key)) => map.get(key),

@@ -3,18 +3,19 @@
 use serde_json::Value;
 
 use super::{
-    AccessReport, BundleManifest, BundleReport, DrillReport, ErrorReport, HistoryReport,
-    RefusalReport, RequestReport, RunReport, StatusReport,
+    AccessReport, BundleManifest, BundleReport, DrillReport, ErrorReport, ExplainReport,
+    HistoryReport, RefusalReport, RequestReport, RunReport, StatusReport,
 };
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 12] = [
     "Plan",
     "Refusal",
     "Run",
     "Status",
     "History",
+    "Explain",
     "Access",
     "Request",
     "Bundle",
@@ -32,6 +33,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "Run" => schemars::schema_for!(RunReport),
         "Status" => schemars::schema_for!(StatusReport),
         "History" => schemars::schema_for!(HistoryReport),
+        "Explain" => schemars::schema_for!(ExplainReport),
         "Drill" => schemars::schema_for!(DrillReport),
         "Access" => schemars::schema_for!(AccessReport),
         "Bundle" => schemars::schema_for!(BundleReport),
