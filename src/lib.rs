@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod model;
 pub mod observe;
 pub mod plan;
+pub mod provenance;
 pub mod report;
 pub mod sandbox;
 pub mod signals;

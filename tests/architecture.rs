@@ -13,7 +13,7 @@ struct Room {
     pure: bool,
 }
 
-const ROOMS: [Room; 16] = [
+const ROOMS: [Room; 17] = [
     Room {
         name: "model",
         may: &[],
@@ -25,13 +25,18 @@ const ROOMS: [Room; 16] = [
         pure: true,
     },
     Room {
+        name: "provenance",
+        may: &["model", "manifest"],
+        pure: true,
+    },
+    Room {
         name: "timeline",
         may: &["model", "manifest"],
         pure: true,
     },
     Room {
         name: "plan",
-        may: &["model", "manifest", "timeline"],
+        may: &["model", "manifest", "timeline", "provenance"],
         pure: true,
     },
     Room {
@@ -41,7 +46,14 @@ const ROOMS: [Room; 16] = [
     },
     Room {
         name: "report",
-        may: &["model", "manifest", "timeline", "plan", "verify"],
+        may: &[
+            "model",
+            "manifest",
+            "timeline",
+            "provenance",
+            "plan",
+            "verify",
+        ],
         pure: true,
     },
     Room {
@@ -76,7 +88,14 @@ const ROOMS: [Room; 16] = [
     },
     Room {
         name: "observe",
-        may: &["model", "manifest", "cluster", "argocd", "git"],
+        may: &[
+            "model",
+            "manifest",
+            "provenance",
+            "cluster",
+            "argocd",
+            "git",
+        ],
         pure: false,
     },
     Room {
@@ -95,8 +114,22 @@ const ROOMS: [Room; 16] = [
     Room {
         name: "cli",
         may: &[
-            "model", "manifest", "timeline", "plan", "verify", "report", "config", "cluster",
-            "argocd", "git", "tracker", "observe", "execute", "sandbox", "exit",
+            "model",
+            "manifest",
+            "timeline",
+            "provenance",
+            "plan",
+            "verify",
+            "report",
+            "config",
+            "cluster",
+            "argocd",
+            "git",
+            "tracker",
+            "observe",
+            "execute",
+            "sandbox",
+            "exit",
         ],
         pure: false,
     },

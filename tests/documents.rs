@@ -129,6 +129,7 @@ fn documents_fit_their_schemas() {
     for words in [
         &["status"][..],
         &["history"],
+        &["explain"],
         &["access"],
         &["plan"],
         &["plan", "--to", "9.9.9"],

@@ -11,6 +11,7 @@ mod config_cmd;
 mod context;
 mod demo;
 mod drill;
+mod explain;
 mod failure;
 mod history;
 mod patch_file;
@@ -54,6 +55,8 @@ enum Command {
     Status(status::Args),
     /// What shipped, when it was live, how well it served
     History(history::Args),
+    /// Which byte of which file sets a field, and what outranks it
+    Explain(explain::Args),
     /// Save a bundle of evidence: logs, events, objects, timeline, metrics
     Collect(collect::Args),
     /// Show what a rollback would do, without doing it
@@ -173,6 +176,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Access(args) => access::run(global, &args, ui).await,
         Command::Status(args) => status::run(global, &args, ui).await,
         Command::History(args) => history::run(global, &args, ui).await,
+        Command::Explain(args) => Box::pin(explain::run(global, &args, ui)).await,
         Command::Collect(args) => Box::pin(collect::run(global, &args, ui)).await,
         Command::Plan(args) => Box::pin(plan::run(global, &args, ui)).await,
         Command::Rollback(args) => Box::pin(rollback::run(global, &args, ui)).await,

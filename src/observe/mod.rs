@@ -5,6 +5,7 @@ mod again;
 mod argo;
 mod cluster;
 mod companions;
+mod files;
 mod overrides;
 mod rights;
 mod search;
@@ -12,6 +13,7 @@ mod source;
 mod states;
 
 pub use again::on_new_tip;
+pub use files::{TipFiles, Unreadable, tip_files};
 pub use source::tip_of_clone;
 pub use states::fields_of;
 

@@ -30,11 +30,11 @@ impl Drop for Early {
 }
 
 /// Where the target's manifest lives.
-struct Place {
-    repository: RepositoryPath,
+pub(super) struct Place {
+    pub(super) repository: RepositoryPath,
     remote: Remote,
-    branch: String,
-    tip: CommitId,
+    pub(super) branch: String,
+    pub(super) tip: CommitId,
 }
 
 /// Starts fetching the clone that is most likely meant, beside the other reads.
@@ -174,7 +174,7 @@ fn remote_gap(error: &GitError) -> Gap {
     }
 }
 
-enum Refused {
+pub(super) enum Refused {
     Blocked(Blocker),
     Failed(GitError),
 }
@@ -186,7 +186,7 @@ impl From<GitError> for Refused {
 }
 
 /// The clone and the branch that ship the target.
-async fn place(
+pub(super) async fn place(
     clients: &Clients,
     scope: &Scope,
     source: Option<&ApplicationSource>,

@@ -5,6 +5,7 @@ mod access;
 mod bundle;
 mod describe;
 mod drill;
+mod explain;
 mod facts;
 mod gather;
 mod history;
@@ -32,6 +33,7 @@ pub use bundle::{
 };
 pub use describe::{describe, events_text};
 pub use drill::{DrillReport, DrillTarget, DrillTest, Outcome, Probe, Probes, drill_target};
+pub use explain::{ExplainReport, FieldReport, LinkReport};
 pub use facts::{Facts, PlanFacts, PodFacts, ReleaseFacts, Told};
 pub use history::{HistoryEntryReport, HistoryReport};
 pub use human::{Style, Tint, ago, duration_words, one_line, table};

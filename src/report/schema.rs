@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    AccessReport, BundleManifest, BundleReport, DrillReport, ErrorReport, HistoryReport,
-    RefusalReport, RequestReport, RunReport, StatusReport,
+    AccessReport, BundleManifest, BundleReport, DrillReport, ErrorReport, ExplainReport,
+    HistoryReport, RefusalReport, RequestReport, RunReport, StatusReport,
 };
 use crate::plan::Plan;
 
@@ -15,6 +15,7 @@ pub const KINDS: [&str; 12] = [
     "Run",
     "Status",
     "History",
+    "Explain",
     "Access",
     "Request",
     "Bundle",
@@ -33,6 +34,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "Run" => schemars::schema_for!(RunReport),
         "Status" => schemars::schema_for!(StatusReport),
         "History" => schemars::schema_for!(HistoryReport),
+        "Explain" => schemars::schema_for!(ExplainReport),
         "Drill" => schemars::schema_for!(DrillReport),
         "Undo" => schemars::schema_for!(super::UndoReport),
         "Access" => schemars::schema_for!(AccessReport),

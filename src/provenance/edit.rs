@@ -1,0 +1,357 @@
+//! The edit at the place that decides, proven by rendering again.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::manifest::{Edit, Manifest, Path, diff_values};
+use crate::model::Blocker;
+
+use super::explain::{pin, untold};
+use super::files::{Files, Overlaid, Reader};
+use super::kustomize::{joined, split};
+use super::outcome::{Edited, FileEdit, Place, Touched};
+use super::place::Places;
+use super::traced::{Body, Source, Spot, Traced};
+use super::want::{Want, parts, put};
+use super::ways::{Move, ways};
+use super::{Rendering, Subject, rendering};
+
+/// Makes fields of the target these values (`None` takes one away), each at the place that
+/// decides it.
+///
+/// # Errors
+/// When a deciding place is not in these files (the Application, an ApplicationSet, a remote base,
+/// a computed value), the manifest's edit is refused there, or rendering again does not show
+/// exactly the wanted difference.
+pub fn edit(
+    files: &dyn Files,
+    subject: &Subject<'_>,
+    wanted: &[(Path, Option<Value>)],
+) -> Result<Edited, Blocker> {
+    let mut work = Work::new(files, subject)?;
+    let want = |(path, value): &(Path, Option<Value>)| Want {
+        path: path.clone(),
+        value: value.clone(),
+        place: None,
+        home: None,
+    };
+    let wants: Vec<Want> = wanted.iter().map(want).collect();
+    work.aim(&wants);
+    wants.iter().try_for_each(|want| work.make(want))?;
+    work.finish()
+}
+
+/// Texts on the way from before to after.
+pub(super) struct Work<'a> {
+    pub(super) files: &'a dyn Files,
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) texts: BTreeMap<String, String>,
+    before: Rendering,
+    /// What the target must look like in the end.
+    goal: Value,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(files: &'a dyn Files, subject: &'a Subject<'a>) -> Result<Self, Blocker> {
+        let before = rendering(files, subject)?;
+        if let Some(pin) = pin(subject) {
+            let reader = Reader::new(files);
+            return Err(pin.blocker(&Places::new(&reader, subject)));
+        }
+        if let Some(blocker) = hydrated(subject) {
+            return Err(blocker);
+        }
+        let goal = before.target.value().unwrap_or(Value::Null);
+        Ok(Self {
+            files,
+            subject,
+            texts: BTreeMap::new(),
+            before,
+            goal,
+        })
+    }
+
+    /// Says what is wanted in all, before any of it is made.
+    pub(super) fn aim(&mut self, wants: &[Want]) {
+        for want in wants {
+            put(&mut self.goal, want);
+        }
+    }
+
+    /// The target as the texts have it by now.
+    pub(super) fn now(&self) -> Result<Rendering, Blocker> {
+        let files = Overlaid {
+            below: self.files,
+            texts: &self.texts,
+        };
+        rendering(&files, self.subject)
+    }
+
+    /// Makes one field what is wanted, and renders again to see that it is.
+    pub(super) fn make(&mut self, want: &Want) -> Result<(), Blocker> {
+        let now = self.now()?;
+        if let Some(blocker) = now.gap(&want.path) {
+            return Err(blocker.clone());
+        }
+        if let Some(Body::Unknown(why)) = now.target.get(&want.path).map(|node| &node.body) {
+            return Err(untold(&want.path, why));
+        }
+        let there = now.target.get(&want.path);
+        if there.and_then(Traced::value) == want.value {
+            return Ok(());
+        }
+        if let (Some(node), Some(value)) = (there, &want.value) {
+            let parts = parts(&want.path, node, value);
+            if !parts.is_empty() {
+                return parts.iter().try_for_each(|part| self.make(part));
+            }
+        }
+        self.attempt(&now, want)
+    }
+
+    /// Tries the places where it could be done until one renders as expected.
+    fn attempt(&mut self, now: &Rendering, want: &Want) -> Result<(), Blocker> {
+        let texts = self.texts.clone();
+        let mut first = None;
+        for way in ways(now, want) {
+            self.texts.clone_from(&texts);
+            let outcome = self.go(&way).and_then(|()| self.nearer(now, want));
+            match outcome {
+                Ok(()) => return Ok(()),
+                Err(blocker) => first = first.or(Some(blocker)),
+            }
+        }
+        self.texts = texts;
+        Err(first.unwrap_or_else(|| {
+            Blocker::new(
+                "no-place",
+                format!("no file holds {} or anything around it", want.path),
+                "set it by hand where the tool takes it from",
+            )
+        }))
+    }
+
+    fn go(&mut self, way: &[Move]) -> Result<(), Blocker> {
+        way.iter().try_for_each(|step| match step {
+            Move::Set(source, value) => self.write(source, Some(value)),
+            Move::Remove(source) => self.write(source, None),
+            Move::Insert(source, value) => self.insert(source, value),
+            Move::Entry { source, image } => self.image_argument(source, image),
+            Move::Refuse(blocker) => Err(blocker.clone()),
+        })
+    }
+
+    /// Whether the wanted field is there, and nothing has moved away from the goal.
+    pub(super) fn nearer(&self, before: &Rendering, want: &Want) -> Result<(), Blocker> {
+        let open = self.open(before);
+        for path in self.open(&self.now()?) {
+            let missed = path.contains(&want.path) || want.path.contains(&path);
+            if missed || !open.iter().any(|known| known.contains(&path)) {
+                return Err(unproven(&path));
+            }
+        }
+        Ok(())
+    }
+
+    /// The fields that are not yet as they must be.
+    fn open(&self, rendering: &Rendering) -> Vec<Path> {
+        let value = rendering.target.value().unwrap_or(Value::Null);
+        let changes = diff_values(&self.goal, &value);
+        changes.into_iter().map(|change| change.path).collect()
+    }
+
+    pub(super) fn finish(self) -> Result<Edited, Blocker> {
+        let after = self.now()?;
+        if let Some(path) = self.open(&after).first() {
+            return Err(unproven(path));
+        }
+        let mut files = Vec::new();
+        for (path, text) in &self.texts {
+            let before = self.files.text(path).unwrap_or_default();
+            if *before != **text {
+                files.push(FileEdit {
+                    path: path.clone(),
+                    before: before.to_string(),
+                    after: text.clone(),
+                });
+            }
+        }
+        Ok(Edited {
+            files,
+            also: touched(&self.before.others, &after.others),
+        })
+    }
+
+    pub(super) fn text(&self, file: &str) -> Option<String> {
+        match self.texts.get(file) {
+            Some(text) => Some(text.clone()),
+            None => self.files.text(file).map(|text| text.to_string()),
+        }
+    }
+
+    pub(super) fn splice(&mut self, spot: &Spot, edit: &Edit<'_>) -> Result<(), Blocker> {
+        let file = spot.file.to_string();
+        let Some(text) = self.text(&file) else {
+            return Err(refused(&file, "it is gone"));
+        };
+        let edited = Manifest::parse_lenient(text)
+            .edit(&spot.address, std::slice::from_ref(edit))
+            .map_err(|error| refused(&file, error))?;
+        self.texts.insert(file, edited.text);
+        Ok(())
+    }
+
+    /// Sets or removes the value at a place.
+    fn write(&mut self, source: &Source, value: Option<&Value>) -> Result<(), Blocker> {
+        let edit = |path: &Path| match value {
+            Some(value) => Edit::Set {
+                path: path.clone(),
+                value: value.clone(),
+            },
+            None => Edit::Remove { path: path.clone() },
+        };
+        self.change(source, edit)
+    }
+
+    fn insert(&mut self, source: &Source, value: &Value) -> Result<(), Blocker> {
+        let value = value.clone();
+        self.change(source, |path| Edit::Insert {
+            path: path.clone(),
+            value,
+        })
+    }
+
+    fn change<'e>(
+        &mut self,
+        source: &Source,
+        edit: impl FnOnce(&Path) -> Edit<'e>,
+    ) -> Result<(), Blocker> {
+        match source {
+            Source::File(spot) => self.splice(spot, &edit(&spot.at)),
+            Source::Inside { outer, address, at } => {
+                let text = self.inner(outer)?;
+                let edited = Manifest::parse_lenient(text)
+                    .edit(address, &[edit(at)])
+                    .map_err(|error| refused(&outer.file, error))?;
+                let value = Value::String(edited.text);
+                let path = outer.at.clone();
+                self.splice(outer, &Edit::Set { path, value })
+            }
+            Source::Application(_) => Err(self.elsewhere(source)),
+            Source::Text { file, .. } => {
+                let reader = Reader::new(self.files);
+                let place = Places::new(&reader, self.subject).of(source);
+                Err(Blocker::new(
+                    "template",
+                    format!("{place} is what {file} itself says, or makes of values"),
+                    "edit the template by hand, or the values that it uses",
+                ))
+            }
+        }
+    }
+
+    fn inner(&self, outer: &Spot) -> Result<String, Blocker> {
+        let value = self
+            .text(&outer.file)
+            .and_then(|text| Manifest::parse_lenient(text).value(&outer.address, &outer.at));
+        match value {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(refused(&outer.file, "the text in it is gone")),
+        }
+    }
+
+    /// Rewrites an image override of the form `NAME=NEWNAME:TAG`.
+    fn image_argument(&mut self, source: &Source, image: &str) -> Result<(), Blocker> {
+        let Source::File(spot) = source else {
+            return Err(self.elsewhere(source));
+        };
+        let argument = self.inner(spot)?;
+        let (name, tag, digest) = split(image);
+        let new = match argument.split_once('=') {
+            Some((key, _)) => format!("{key}={image}"),
+            None if split(&argument).0 == name => joined(&name, &tag, &digest),
+            None => format!("{}={image}", split(&argument).0),
+        };
+        let path = spot.at.clone();
+        let value = Value::String(new);
+        self.splice(spot, &Edit::Set { path, value })
+    }
+
+    /// A deciding place that is not in these files.
+    fn elsewhere(&self, source: &Source) -> Blocker {
+        let reader = Reader::new(self.files);
+        let place = Places::new(&reader, self.subject).of(source);
+        let (id, hint) = match &place {
+            Place::ApplicationSet { .. } => (
+                "application-set",
+                "change it in the ApplicationSet's template or its generator",
+            ),
+            Place::ApplicationFile { .. } => (
+                "application-override",
+                "change it in that file, which Git holds for the Application itself",
+            ),
+            _ => (
+                "application-override",
+                "change it in the Application; an edit of the files would be outranked",
+            ),
+        };
+        Blocker::new(id, format!("{place} decides over the field"), hint)
+    }
+}
+
+/// What the hydrator writes is not where an edit stays.
+fn hydrated(subject: &Subject<'_>) -> Option<Blocker> {
+    let application = subject.application.filter(|app| app.hydrator)?;
+    Some(Blocker::new(
+        "hydrator",
+        format!(
+            "Application {} is hydrated: these files are generated from its dry source",
+            application.name
+        ),
+        "edit the dry source (spec.sourceHydrator.drySource)",
+    ))
+}
+
+fn unproven(path: &Path) -> Blocker {
+    Blocker::new(
+        "not-proved",
+        format!("the edit would leave or make a difference in {path} that is not wanted"),
+        "edit the file by hand, and check what Argo CD renders",
+    )
+}
+
+fn refused(file: &str, why: impl std::fmt::Display) -> Blocker {
+    Blocker::new(
+        "edit-refused",
+        format!("{file}: {why}"),
+        "edit that place by hand",
+    )
+}
+
+/// The other objects that differ.
+fn touched(before: &[Traced], after: &[Traced]) -> Vec<Touched> {
+    let id = |object: &Traced| {
+        let text = |keys: &[&str]| object.text_at(keys).unwrap_or_default().to_owned();
+        (
+            text(&["apiVersion"]),
+            text(&["kind"]),
+            text(&["metadata", "name"]),
+            text(&["metadata", "namespace"]),
+        )
+    };
+    let mut found = Vec::new();
+    for old in before {
+        let same = after.iter().find(|new| id(new) == id(old));
+        let (old_value, new_value) = (old.value(), same.and_then(Traced::value));
+        let (Some(a), b) = (old_value, new_value.unwrap_or(Value::Null)) else {
+            continue;
+        };
+        let fields: Vec<Path> = diff_values(&a, &b).into_iter().map(|c| c.path).collect();
+        if !fields.is_empty() {
+            let (_, kind, name, _) = id(old);
+            found.push(Touched { kind, name, fields });
+        }
+    }
+    found
+}

@@ -1,0 +1,415 @@
+//! Helm charts in the repository, without helm: simple templates are run here, and every value
+//! that they print keeps its places. What a template does beyond that makes its field unknown.
+
+mod eval;
+mod functions;
+mod objects;
+mod parse;
+mod rope;
+mod values;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::manifest::Path;
+use crate::model::Blocker;
+
+use super::files::{Reader, join};
+use super::place::Places;
+use super::source::Parameters;
+use super::traced::{Body, Traced};
+use super::{Gap, Rendering, Subject, Tool, pick};
+
+use eval::{Library, Run, Scope, Val};
+use parse::Node;
+use rope::Rope;
+use values::{Given, broken, empty, over};
+
+/// A chart, its values and those of its subcharts settled.
+struct Chart {
+    folder: String,
+    metadata: Traced,
+    values: Traced,
+    subcharts: Vec<Self>,
+}
+
+pub(super) fn render(
+    reader: &Reader<'_>,
+    places: &Places<'_>,
+    parameters: &Parameters,
+    subject: &Subject<'_>,
+) -> Result<Rendering, Blocker> {
+    if let Some(blocker) = registry(places, subject) {
+        return Err(blocker);
+    }
+    let given = Given {
+        reader,
+        places,
+        subject,
+        section: parameters.section("helm"),
+    };
+    let folder = join("", subject.folder).unwrap_or_default();
+    let mut gaps = Vec::new();
+    let own = values::file(reader, &path_in(&folder, "Chart.yaml"))?
+        .ok_or_else(|| broken(format!("{folder:?}"), "there is no Chart.yaml"))?;
+    let defaults = values::file(reader, &path_in(&folder, "values.yaml"))?;
+    let values = over(defaults.unwrap_or_else(empty), &given.values()?);
+    let chart = chart(reader, &folder, own, values, &mut gaps)?;
+    let release = Release::of(&given);
+    let mut library = Library::default();
+    let mut templates = Vec::new();
+    collect(reader, &chart, &mut library, &mut templates, &mut gaps);
+    let mut objects = Vec::new();
+    for (chart, file, nodes) in &templates {
+        let run = Run {
+            library: &library,
+            file: file.clone(),
+            depth: 0,
+        };
+        let mut rope = Rope::default();
+        let dot = release.dot(chart, file);
+        let read = run
+            .nodes(nodes, &mut Scope::new(Val::Data(dot)), &mut rope)
+            .and_then(|()| objects::read(&rope));
+        match read {
+            Ok(found) => found.into_iter().for_each(|object| {
+                if let Some(gap) = unnamed(&object, file, subject) {
+                    gaps.push(gap);
+                }
+                objects.push(object);
+            }),
+            Err(why) if mentions(reader, file, &subject.target.kind) => gaps.push(gap(file, &why)),
+            Err(_) => {}
+        }
+    }
+    if objects
+        .iter()
+        .any(|object| super::is_target(object, subject.target))
+    {
+        gaps.clear();
+    }
+    pick(objects, subject, Tool::Helm, gaps)
+}
+
+fn path_in(folder: &str, name: &str) -> String {
+    join(folder, name).unwrap_or_default()
+}
+
+fn mentions(reader: &Reader<'_>, file: &str, word: &str) -> bool {
+    reader
+        .manifest(file)
+        .is_some_and(|manifest| manifest.text().contains(word))
+}
+
+fn gap(file: &str, why: &str) -> Gap {
+    Gap {
+        blocker: Blocker::new(
+            "values-computed",
+            format!("{file} cannot be followed: {why}"),
+            "change the value by hand, and check with `helm template`",
+        ),
+        reach: Path::default(),
+    }
+}
+
+/// An object whose name is not known could be the target.
+fn unnamed(object: &Traced, file: &str, subject: &Subject<'_>) -> Option<Gap> {
+    let kind = object.text_at(&["kind"]);
+    let name = object
+        .key("metadata")
+        .and_then(|metadata| metadata.key("name"));
+    match name.map(|name| &name.body) {
+        Some(Body::Unknown(why)) if kind.is_none_or(|kind| kind == subject.target.kind) => {
+            Some(gap(file, &format!("its name depends on {why}")))
+        }
+        _ => None,
+    }
+}
+
+/// A chart from a Helm or OCI registry is not in this repository.
+fn registry(places: &Places<'_>, subject: &Subject<'_>) -> Option<Blocker> {
+    let application = subject.application?;
+    let source = application.sources.get(subject.source)?;
+    if source.chart.is_empty() {
+        return None;
+    }
+    let field = match application.sources.len() {
+        0 | 1 => "spec.source".to_owned(),
+        _ => format!("spec.sources[{}]", subject.source),
+    };
+    let place = places.of(&super::traced::Source::Application(field));
+    Some(Blocker::new(
+        "helm-chart",
+        format!(
+            "{place} deploys chart {} {} from {}",
+            source.chart,
+            source.target_revision,
+            crate::model::mask_url(&source.repo_url)
+        ),
+        "change targetRevision or the values there",
+    ))
+}
+
+fn chart(
+    reader: &Reader<'_>,
+    folder: &str,
+    metadata: Traced,
+    mut values: Traced,
+    gaps: &mut Vec<Gap>,
+) -> Result<Chart, Blocker> {
+    let mut subcharts = Vec::new();
+    for (key, sub, metadata) in dependencies(reader, folder, &metadata, &values, gaps)? {
+        let defaults = values::file(reader, &path_in(&sub, "values.yaml"))?;
+        let mut own = defaults.unwrap_or_else(empty);
+        if let Some(given) = values.key(&key) {
+            own = over(own, given);
+        }
+        if let (Some(global), Some(fields)) = (values.key("global").cloned(), own.fields_mut()) {
+            let below = fields.remove("global").unwrap_or_else(empty);
+            fields.insert("global".to_owned(), over(below, &global));
+        }
+        let inner = chart(reader, &sub, metadata, own, gaps)?;
+        if let Some(fields) = values.fields_mut() {
+            fields.insert(key, inner.values.clone());
+        }
+        subcharts.push(inner);
+    }
+    Ok(Chart {
+        folder: folder.to_owned(),
+        metadata,
+        values,
+        subcharts,
+    })
+}
+
+type Dependency = (String, String, Traced);
+
+/// The subcharts that are enabled: their key in the values, their folder and Chart.yaml.
+fn dependencies(
+    reader: &Reader<'_>,
+    folder: &str,
+    metadata: &Traced,
+    values: &Traced,
+    gaps: &mut Vec<Gap>,
+) -> Result<Vec<Dependency>, Blocker> {
+    let mut found = Vec::new();
+    let declared = metadata
+        .key("dependencies")
+        .map(Traced::items)
+        .unwrap_or_default();
+    let mut vendored = Vec::new();
+    for name in reader.list(&path_in(folder, "charts")) {
+        let path = path_in(folder, &format!("charts/{name}"));
+        match values::file(reader, &path_in(&path, "Chart.yaml"))? {
+            Some(chart) => vendored.push((path, chart)),
+            None => gaps.push(gap(&path, "the subchart is packed")),
+        }
+    }
+    for entry in declared {
+        let name = entry.text_at(&["name"]).unwrap_or_default();
+        let key = entry.text_at(&["alias"]).unwrap_or(name).to_owned();
+        if !enabled(entry, values) {
+            continue;
+        }
+        if entry.key("import-values").is_some() {
+            gaps.push(gap(&path_in(folder, "Chart.yaml"), "import-values"));
+        }
+        // Under an alias a chart calls itself by that (helm's `processDependencyEnabled`).
+        let called = |mut chart: Traced| {
+            if let (Some(alias), Some(fields)) = (entry.key("alias"), chart.fields_mut()) {
+                fields.insert("name".to_owned(), alias.clone());
+            }
+            chart
+        };
+        let own = |(_, chart): &&(String, Traced)| chart.text_at(&["name"]) == Some(name);
+        if let Some((path, chart)) = vendored.iter().find(own) {
+            found.push((key, path.clone(), called(chart.clone())));
+            continue;
+        }
+        let repository = entry.text_at(&["repository"]).unwrap_or_default();
+        let path = repository
+            .strip_prefix("file://")
+            .and_then(|path| join(folder, path));
+        let chart = match &path {
+            Some(path) => values::file(reader, &path_in(path, "Chart.yaml"))?,
+            None => None,
+        };
+        match (path, chart) {
+            (Some(path), Some(chart)) => found.push((key, path, called(chart))),
+            _ => {
+                let why = format!(
+                    "the subchart {name} comes from {}",
+                    crate::model::mask_url(repository)
+                );
+                gaps.push(gap(&path_in(folder, "Chart.yaml"), &why));
+            }
+        }
+    }
+    for (path, chart) in vendored {
+        let name = chart.text_at(&["name"]).unwrap_or_default().to_owned();
+        let known = declared
+            .iter()
+            .any(|entry| entry.text_at(&["name"]) == Some(&name));
+        if !known {
+            found.push((name, path, chart));
+        }
+    }
+    Ok(found)
+}
+
+/// `condition`, else `tags`; on where neither says anything.
+fn enabled(entry: &Traced, values: &Traced) -> bool {
+    let flag = |path: &str| {
+        let node = values.get(&Path::of_keys(path.split('.')))?;
+        match node.body {
+            Body::Scalar(Value::Bool(flag)) => Some(flag),
+            _ => None,
+        }
+    };
+    let conditions = entry.text_at(&["condition"]).unwrap_or_default();
+    if let Some(on) = conditions.split(',').find_map(|path| flag(path.trim())) {
+        return on;
+    }
+    let tags = entry.key("tags").map(Traced::items).unwrap_or_default();
+    let tags: Vec<bool> = tags
+        .iter()
+        .filter_map(|tag| flag(&format!("tags.{}", tag.text()?)))
+        .collect();
+    tags.is_empty() || tags.contains(&true)
+}
+
+type Template<'c> = (&'c Chart, Rc<str>, Vec<Node>);
+
+/// Reads the templates of a chart and its subcharts.
+fn collect<'c>(
+    reader: &Reader<'_>,
+    chart: &'c Chart,
+    library: &mut Library,
+    templates: &mut Vec<Template<'c>>,
+    gaps: &mut Vec<Gap>,
+) {
+    // A parent's named template wins over a subchart's of the same name.
+    for sub in &chart.subcharts {
+        collect(reader, sub, library, templates, gaps);
+    }
+    let mut folders = vec![path_in(&chart.folder, "templates")];
+    while let Some(folder) = folders.pop() {
+        for name in reader.list(&folder) {
+            let path = path_in(&folder, &name);
+            if name.ends_with('/') {
+                folders.push(path);
+                continue;
+            }
+            let fits = [".yaml", ".yml", ".tpl"]
+                .iter()
+                .any(|end| name.ends_with(end));
+            let Some(manifest) = reader.manifest(&path).filter(|_| fits) else {
+                continue;
+            };
+            let nodes = match parse::parse(manifest.text()) {
+                Ok(nodes) => nodes,
+                Err(why) => {
+                    gaps.push(gap(&path, &why));
+                    continue;
+                }
+            };
+            let file: Rc<str> = Rc::from(path.as_str());
+            for node in &nodes {
+                if let Node::Define { name, body } = node {
+                    let entry = (file.clone(), body.clone());
+                    library.named.insert(name.clone(), entry);
+                }
+            }
+            // A library chart only lends its named templates.
+            let library_chart = chart.metadata.text_at(&["type"]) == Some("library");
+            if !name.starts_with('_') && !library_chart {
+                templates.push((chart, file, nodes));
+            }
+        }
+    }
+}
+
+/// `.Release`, as Argo CD 3.2 names it.
+struct Release {
+    name: Option<Traced>,
+    namespace: Option<String>,
+}
+
+impl Release {
+    fn of(given: &Given<'_>) -> Self {
+        let own = |key: &str| given.section.and_then(|section| section.key(key)).cloned();
+        let full = |node: &Traced| node.text().is_some_and(|text| !text.is_empty());
+        let plain = |text: &str| Traced {
+            body: Body::Scalar(Value::String(text.to_owned())),
+            marks: Vec::new(),
+        };
+        let application = given.subject.application;
+        Self {
+            name: own("releaseName")
+                .filter(full)
+                .or_else(|| application.map(|app| plain(&app.name))),
+            namespace: own("namespace")
+                .filter(full)
+                .and_then(|node| node.text().map(str::to_owned))
+                .or_else(|| application.map(|app| app.destination.namespace.clone())),
+        }
+    }
+
+    /// The dot of a template.
+    fn dot(&self, chart: &Chart, file: &str) -> Traced {
+        let node = |body: Body| Traced {
+            body,
+            marks: Vec::new(),
+        };
+        let word = |text: &str| node(Body::Scalar(Value::String(text.to_owned())));
+        let map = |fields: Vec<(&str, Traced)>| {
+            let fields = fields
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value));
+            node(Body::Map(fields.collect()))
+        };
+        let unknown = |why: &str| node(Body::Unknown(why.to_owned()));
+        let release = vec![
+            (
+                "Name",
+                self.name
+                    .clone()
+                    .unwrap_or_else(|| unknown("the release's name, which the Application gives")),
+            ),
+            (
+                "Namespace",
+                match &self.namespace {
+                    Some(namespace) => word(namespace),
+                    None => unknown("the release's namespace, which the Application gives"),
+                },
+            ),
+            ("Service", word("Helm")),
+            ("IsInstall", node(Body::Scalar(Value::Bool(true)))),
+            ("IsUpgrade", node(Body::Scalar(Value::Bool(false)))),
+            ("Revision", node(Body::Scalar(Value::from(1)))),
+        ];
+        let template = path_in(&chart.folder, "templates");
+        let mut metadata = BTreeMap::new();
+        for (key, value) in chart.metadata.fields().into_iter().flatten() {
+            let mut letters = key.chars();
+            let first = letters.next().map(|c| c.to_ascii_uppercase());
+            metadata.insert(first.into_iter().chain(letters).collect(), value.clone());
+        }
+        map(vec![
+            ("Values", chart.values.clone()),
+            ("Chart", node(Body::Map(metadata))),
+            ("Release", map(release)),
+            (
+                "Template",
+                map(vec![("Name", word(file)), ("BasePath", word(&template))]),
+            ),
+            (
+                "Capabilities",
+                unknown(".Capabilities, which the cluster gives"),
+            ),
+            ("Files", unknown(".Files")),
+        ])
+    }
+}

@@ -1,0 +1,259 @@
+//! Which byte decides a field, and the edit there.
+//!
+//! For an object that Argo CD renders from a folder: what the rendered object is, which place
+//! decides each of its fields, what is outranked by that place, and which edit of which file
+//! changes the field. Everything is done by reading texts; what Argo CD's tools do and this room
+//! does not model ends in a [`Blocker`] with its place, never in a guess.
+
+mod directory;
+mod edit;
+mod explain;
+mod files;
+mod helm;
+mod kustomize;
+mod outcome;
+mod place;
+mod restore;
+mod source;
+#[cfg(test)]
+mod tests;
+mod traced;
+mod want;
+mod ways;
+
+use serde_json::Value;
+
+use crate::manifest::Path;
+use crate::model::{Application, Blocker, ObjectRef};
+
+pub use edit::edit;
+pub use explain::explain;
+pub use files::Files;
+pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};
+pub use restore::{Scope, restore};
+pub use want::value_at;
+
+use files::Reader;
+use place::Places;
+use source::Parameters;
+use traced::Traced;
+
+/// What is asked about.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The Application that deploys it, where Argo CD does.
+    pub application: Option<&'a Application>,
+    /// Which of the Application's sources, from 0.
+    pub source: usize,
+    /// The folder from the repository's root: the source's path, or without an Application the
+    /// candidate's folder.
+    pub folder: &'a str,
+    /// The object.
+    pub target: &'a ObjectRef,
+    /// The Application's instance name, the first part of the tracking id on the live object:
+    /// `NAME`, or `NAMESPACE_NAME` outside Argo CD's own namespace. Empty where it is not known.
+    pub instance: &'a str,
+    /// What `targetRevision` is where it is no branch: `a tag`, `a commit`.
+    pub pinned: Option<&'a str>,
+    /// Files that may hold the Application's own manifest (app-of-apps).
+    pub parent: Option<&'a dyn Files>,
+}
+
+impl std::fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject")
+            .field("target", self.target)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// An object in a folder that no Application is known for.
+    #[must_use]
+    pub const fn plain(folder: &'a str, target: &'a ObjectRef) -> Self {
+        Self {
+            application: None,
+            source: 0,
+            folder,
+            target,
+            instance: "",
+            pinned: None,
+            parent: None,
+        }
+    }
+}
+
+/// What renders a folder; `Display` is Argo CD's own word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// Manifests as they stand.
+    Directory,
+    /// kustomize.
+    Kustomize,
+    /// Helm.
+    Helm,
+    /// Plain manifests with jsonnet beside them.
+    Jsonnet,
+    /// A config management plugin.
+    Plugin,
+}
+
+impl std::fmt::Display for Tool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "Directory",
+            Self::Kustomize => "Kustomize",
+            Self::Helm => "Helm",
+            Self::Jsonnet => "Directory with jsonnet",
+            Self::Plugin => "Plugin",
+        })
+    }
+}
+
+/// A rendered object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// What renders it.
+    pub tool: Tool,
+    /// The object; fields that cannot be told are left out.
+    pub object: Value,
+    /// The fields that cannot be told, with the reason.
+    pub unknown: Vec<(Path, String)>,
+    /// Every file that was read.
+    pub inputs: Vec<String>,
+}
+
+/// The target as it is rendered, with the places of every field.
+#[derive(Debug)]
+struct Rendering {
+    tool: Tool,
+    target: Traced,
+    /// Every other object of the folder, for what an edit changes besides.
+    others: Vec<Traced>,
+    /// What is not modelled and may touch some fields.
+    gaps: Vec<Gap>,
+    inputs: Vec<String>,
+}
+
+/// Something that this room does not model.
+#[derive(Debug, Clone)]
+struct Gap {
+    blocker: Blocker,
+    /// The fields that it may touch: this one and those below.
+    reach: Path,
+}
+
+impl Rendering {
+    /// The first thing that is not modelled and may touch a field.
+    fn gap(&self, field: &Path) -> Option<&Blocker> {
+        let touches = |gap: &&Gap| gap.reach.contains(field) || field.contains(&gap.reach);
+        self.gaps.iter().find(touches).map(|gap| &gap.blocker)
+    }
+}
+
+/// What renders the subject's folder, as Argo CD 3.2 tells it (`util/app/discovery`): a section
+/// in the Application's source, else a kustomization or a Chart.yaml in the folder itself.
+///
+/// # Errors
+/// When `.argocd-source` files cannot be read or the Application names several tools.
+pub fn tool(files: &dyn Files, subject: &Subject<'_>) -> Result<Tool, Blocker> {
+    let reader = Reader::new(files);
+    let parameters = Parameters::read(&reader, subject)?;
+    source::tool(&reader, &parameters, subject)
+}
+
+/// The subject's target as Argo CD renders it.
+///
+/// # Errors
+/// When the folder cannot be rendered, the target is not in it, or something that is not modelled
+/// may touch any of its fields.
+pub fn render(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendered, Blocker> {
+    let rendering = rendering(files, subject)?;
+    let whole = rendering.gaps.iter().find(|gap| gap.reach.is_empty());
+    if let Some(gap) = whole {
+        return Err(gap.blocker.clone());
+    }
+    let mut unknown = Vec::new();
+    rendering.target.unknown(&Path::default(), &mut unknown);
+    for gap in &rendering.gaps {
+        unknown.push((gap.reach.clone(), gap.blocker.message.clone()));
+    }
+    Ok(Rendered {
+        tool: rendering.tool,
+        object: rendering.target.value().unwrap_or(Value::Null),
+        unknown,
+        inputs: rendering.inputs,
+    })
+}
+
+fn rendering(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendering, Blocker> {
+    let reader = Reader::new(files);
+    let places = Places::new(&reader, subject);
+    let parameters = Parameters::read(&reader, subject)?;
+    let tool = source::tool(&reader, &parameters, subject)?;
+    let mut rendering = match tool {
+        Tool::Directory => directory::render(&reader, &parameters, subject)?,
+        Tool::Kustomize => kustomize::render(&reader, &places, &parameters, subject)?,
+        Tool::Helm => helm::render(&reader, &places, &parameters, subject)?,
+        Tool::Jsonnet | Tool::Plugin => return Err(source::refused(tool, &parameters, subject)),
+    };
+    rendering.inputs = reader.inputs();
+    Ok(rendering)
+}
+
+/// Whether an object is the target.
+fn is_target(object: &Traced, target: &ObjectRef) -> bool {
+    let group = |api_version: &str| {
+        let (group, _) = api_version.split_once('/').unwrap_or(("", ""));
+        group == target.group
+    };
+    object.text_at(&["kind"]) == Some(&target.kind)
+        && object.text_at(&["metadata", "name"]) == Some(&target.name)
+        && object.text_at(&["apiVersion"]).is_some_and(group)
+        && object
+            .text_at(&["metadata", "namespace"])
+            .is_none_or(|own| own.is_empty() || own == target.namespace)
+}
+
+/// Splits the objects of a folder into the target and the others.
+fn pick(
+    objects: Vec<Traced>,
+    subject: &Subject<'_>,
+    tool: Tool,
+    gaps: Vec<Gap>,
+) -> Result<Rendering, Blocker> {
+    let target = subject.target;
+    let (mut found, others): (Vec<_>, Vec<_>) = objects
+        .into_iter()
+        .partition(|object| is_target(object, target));
+    if found.len() > 1 {
+        return Err(Blocker::new(
+            "document-ambiguous",
+            format!(
+                "{} is in {:?} {} times",
+                target,
+                subject.folder,
+                found.len()
+            ),
+            "leave one of them in Git",
+        ));
+    }
+    match found.pop() {
+        Some(target) => Ok(Rendering {
+            tool,
+            target,
+            others,
+            gaps,
+            inputs: Vec::new(),
+        }),
+        None => match gaps.first() {
+            Some(gap) => Err(gap.blocker.clone()),
+            None => Err(Blocker::new(
+                "target-not-found",
+                format!("{target} is not among the objects of {:?}", subject.folder),
+                "check the Application's path, its include and exclude, and the target's name",
+            )),
+        },
+    }
+}

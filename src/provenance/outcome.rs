@@ -1,0 +1,125 @@
+//! What this room answers with.
+
+use serde_json::Value;
+
+use crate::manifest::Path;
+
+/// A place that sets a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file of the repository; line and column from 1, the column in characters.
+    File {
+        /// From the repository's root.
+        path: String,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// A file of the repository that holds the Application's own manifest.
+    ApplicationFile {
+        /// From that repository's root.
+        path: String,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+        /// The Application's field.
+        field: String,
+    },
+    /// A field of the Application.
+    Application {
+        /// `spec.source.kustomize.images[0]`.
+        field: String,
+    },
+    /// A field of an Application that an ApplicationSet makes.
+    ApplicationSet {
+        /// The ApplicationSet.
+        name: String,
+        /// The field of the Application, so of the set's template or its generators.
+        field: String,
+    },
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::ApplicationFile {
+                path, line, column, ..
+            } => write!(f, "{path}:{line}:{column} (the Application's manifest)"),
+            Self::Application { field } => write!(f, "{field} of the Application"),
+            Self::ApplicationSet { name, field } => {
+                write!(f, "{field} of the template of ApplicationSet {name}")
+            }
+        }
+    }
+}
+
+/// What a place does for a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It decides.
+    Decides,
+    /// It says something, but another place wins.
+    Outranked,
+    /// It says nothing now and would win if it did.
+    Could,
+}
+
+/// One place on the way from the deciding one down to the base.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// Where.
+    pub place: Place,
+    /// What stands there; `None` for a collection or nothing.
+    pub says: Option<Value>,
+    /// What it does for the field.
+    pub role: Role,
+    /// That in one sentence.
+    pub what: String,
+}
+
+/// Where a field's value comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The field.
+    pub field: Path,
+    /// Its rendered value; `None` where the rendered object has no such field.
+    pub value: Option<Value>,
+    /// From the deciding place down to the base.
+    pub chain: Vec<Link>,
+    /// What else is to be known: a revision that does not move, a base that is not here.
+    pub notes: Vec<String>,
+}
+
+/// A file before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEdit {
+    /// From the repository's root.
+    pub path: String,
+    /// Its text.
+    pub before: String,
+    /// Its text after the edit.
+    pub after: String,
+}
+
+/// Another object that an edit changes too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The fields that differ.
+    pub fields: Vec<Path>,
+}
+
+/// A proven edit: rendered again, exactly the wanted fields of the target differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The files, by path; empty where there was nothing to do.
+    pub files: Vec<FileEdit>,
+    /// Other objects of the same folder that the edit changes too.
+    pub also: Vec<Touched>,
+}

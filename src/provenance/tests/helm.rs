@@ -1,0 +1,493 @@
+use serde_json::json;
+
+use super::super::{Tool, edit, explain, render, tool};
+use super::*;
+
+const WEB: &str = "spec.template.spec.containers[web]";
+
+fn prod() -> Application {
+    let mut app = application(json!({
+        "repoURL": "https://git.local/shop.git",
+        "path": "web",
+        "helm": {
+            "valueFiles": ["../env/prod.yaml", "/env/eu.yaml"],
+            "parameters": [{"name": "image.pullPolicy", "value": "Always"}],
+        },
+    }));
+    app.destination.namespace = "shop".to_owned();
+    app
+}
+
+fn web() -> ObjectRef {
+    object("Deployment", "shop", "shop-web")
+}
+
+/// What `helm template` of 3.19 printed.
+#[test]
+fn rendered_objects_are_those_of_helm() {
+    let files = tree("helm");
+    let (plain, given) = (application(json!({"path": "web"})), prod());
+    let umbrella = application(json!({"path": "umbrella"}));
+    for (app, folder, golden, kind, name) in [
+        (&plain, "web", "web", "Deployment", "shop-web"),
+        (&given, "web", "web-prod", "Deployment", "shop-web"),
+        (&given, "web", "web-prod", "Service", "shop-web"),
+        (&umbrella, "umbrella", "umbrella", "Deployment", "front"),
+        (
+            &umbrella,
+            "umbrella",
+            "umbrella",
+            "StatefulSet",
+            "shop-cache",
+        ),
+    ] {
+        let target = object(kind, "shop", name);
+        let subject = subject(app, folder, &target);
+        assert_eq!(tool(&files, &subject).unwrap(), Tool::Helm);
+        let rendered = render(&files, &subject).unwrap();
+        let expected = stream(&files[&format!("rendered/{golden}.yaml")]);
+        let mut expected = expected[&(kind.to_owned(), name.to_owned())].clone();
+        if kind == "Deployment" {
+            let [(unknown, why)] = rendered.unknown.as_slice() else {
+                panic!("{:?}", rendered.unknown);
+            };
+            let checksum = path(r#"spec.template.metadata.annotations["checksum/config"]"#);
+            assert_eq!((unknown, why.contains("print")), (&checksum, true), "{why}");
+            let annotations = &mut expected["spec"]["template"]["metadata"]["annotations"];
+            annotations
+                .as_object_mut()
+                .unwrap()
+                .remove("checksum/config");
+        } else {
+            assert_eq!(rendered.unknown, []);
+        }
+        assert_eq!(rendered.object, expected, "{golden} {kind}");
+    }
+}
+
+/// `cargo test --lib provenance:: -- --ignored` with helm 3 on the PATH.
+#[test]
+#[ignore = "needs helm on the PATH"]
+fn the_rendered_files_are_what_helm_prints() {
+    let root = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("manifests-fixtures/provenance/helm");
+    let files = tree("helm");
+    let given = [
+        "-f",
+        "env/prod.yaml",
+        "-f",
+        "env/eu.yaml",
+        "--set",
+        "image.pullPolicy=Always",
+    ];
+    for (golden, more) in [("web", &[][..]), ("web-prod", &given[..])] {
+        let output = std::process::Command::new("helm")
+            .args(["template", "shop", "web", "-n", "shop"])
+            .args(more)
+            .current_dir(&root)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text, *files[&format!("rendered/{golden}.yaml")]);
+    }
+}
+
+#[test]
+fn values_files_decide_in_their_order() {
+    let files = tree("helm");
+    let (app, target) = (prod(), web());
+    let subject = subject(&app, "web", &target);
+    assert_eq!(
+        explained(&files, &subject, &format!("{WEB}.image")),
+        [
+            r#"! env/prod.yaml:3:8 "1.5.0""#,
+            r#"- web/values.yaml:6:8 """#,
+            r#"! env/prod.yaml:2:15 "registry.local:5000/shop/web""#,
+            r#"- web/values.yaml:5:15 "shop/web""#,
+            "- web/templates/deployment.yaml:29:49 ",
+        ]
+    );
+    assert_eq!(
+        explained(&files, &subject, "spec.replicas"),
+        [
+            "! env/eu.yaml:4:15 4",
+            "- env/prod.yaml:4:15 3",
+            "- web/values.yaml:2:15 1"
+        ]
+    );
+    assert_eq!(
+        explained(&files, &subject, &format!("{WEB}.imagePullPolicy"))[0],
+        r#"! spec.source.helm.parameters[image.pullPolicy].value of the Application "Always""#
+    );
+    assert_eq!(
+        explained(&files, &subject, &format!("{WEB}.resources.limits.memory")),
+        [r#"! env/prod.yaml:7:13 "64Mi""#]
+    );
+    assert_eq!(
+        explained(&files, &subject, "metadata.name"),
+        [
+            r#"! web/Chart.yaml:2:7 "web""#,
+            "! web/templates/_helpers.tpl:10:1 "
+        ]
+    );
+}
+
+#[test]
+fn an_image_is_edited_in_the_values_that_win() {
+    let files = tree("helm");
+    let (app, target) = (prod(), web());
+    let subject = subject(&app, "web", &target);
+    let image = path(&format!("{WEB}.image"));
+    let change = |to: &str| edit(&files, &subject, &[(image.clone(), Some(json!(to)))]);
+    assert_eq!(
+        lines(&change("registry.local:5000/shop/web:1.10").unwrap()),
+        [
+            "env/prod.yaml -  tag: 1.5.0 # the release",
+            "env/prod.yaml +  tag: \"1.10\" # the release",
+        ]
+    );
+    assert_eq!(
+        lines(&change("mirror.local/web:1.4.9").unwrap()),
+        [
+            "env/prod.yaml -  repository: registry.local:5000/shop/web",
+            "env/prod.yaml -  tag: 1.5.0 # the release",
+            "env/prod.yaml +  repository: mirror.local/web",
+            "env/prod.yaml +  tag: 1.4.9 # the release",
+        ]
+    );
+    let replicas = edit(&files, &subject, &[(path("spec.replicas"), Some(json!(0)))]).unwrap();
+    assert_eq!(
+        lines(&replicas),
+        [
+            "env/eu.yaml -replicaCount: 4",
+            "env/eu.yaml +replicaCount: 0"
+        ]
+    );
+    let said = blocked(edit(
+        &files,
+        &subject,
+        &[(
+            path(&format!("{WEB}.imagePullPolicy")),
+            Some(json!("Never")),
+        )],
+    ));
+    assert!(said.starts_with("application-override: "), "{said}");
+    // A value that another object prints too is edited, and the other one named.
+    let port = path(&format!("{WEB}.ports[80].containerPort"));
+    let said = blocked(edit(&files, &subject, &[(port.clone(), Some(json!(81)))]));
+    assert!(said.starts_with("template: "), "{said}");
+    let port = path(&format!("{WEB}.ports[0].containerPort"));
+    let edited = edit(&files, &subject, &[(port, Some(json!(81)))]).unwrap();
+    assert_eq!(
+        lines(&edited),
+        ["web/values.yaml -  port: 80", "web/values.yaml +  port: 81"]
+    );
+    assert_eq!(
+        (&*edited.also[0].kind, &*edited.also[0].name),
+        ("Service", "shop-web")
+    );
+}
+
+#[test]
+fn the_charts_version_is_the_default_tag() {
+    let files = tree("helm");
+    let app = application(json!({"path": "web"}));
+    let target = web();
+    let subject = subject(&app, "web", &target);
+    assert_eq!(
+        explained(&files, &subject, &format!("{WEB}.image")),
+        [
+            r#"! web/Chart.yaml:4:13 "1.4.0""#,
+            r#"! web/values.yaml:5:15 "shop/web""#,
+            "- web/templates/deployment.yaml:29:49 ",
+            r#"? web/values.yaml:6:8 """#,
+        ]
+    );
+    // The version stands in a label too, so the value that would win is set instead.
+    let edited = edit(
+        &files,
+        &subject,
+        &[(path(&format!("{WEB}.image")), Some(json!("shop/web:1.3.0")))],
+    )
+    .unwrap();
+    assert_eq!(
+        lines(&edited),
+        [
+            "web/values.yaml -  tag: \"\" # the chart's appVersion",
+            "web/values.yaml +  tag: \"1.3.0\" # the chart's appVersion",
+        ]
+    );
+    let migrate = path("spec.template.spec.initContainers[migrate].image");
+    let edited = edit(
+        &files,
+        &subject,
+        &[(migrate, Some(json!("registry.local:5000/shop/migrate:6")))],
+    )
+    .unwrap();
+    assert_eq!(
+        lines(&edited),
+        [
+            "web/values.yaml -  version: 7",
+            "web/values.yaml +  version: 6"
+        ]
+    );
+}
+
+#[test]
+fn values_in_the_application_outrank_files() {
+    let files = tree("helm");
+    let target = web();
+    let with = |helm: Value| application(json!({"path": "web", "helm": helm}));
+    for (helm, place) in [
+        (
+            json!({"values": "image:\n  tag: '9'\n", "valueFiles": ["/env/prod.yaml"]}),
+            r#"! spec.source.helm.values of the Application "9""#,
+        ),
+        (
+            json!({"valuesObject": {"image": {"tag": "9"}}, "values": "image: {tag: '8'}"}),
+            r#"! spec.source.helm.valuesObject.image.tag of the Application "9""#,
+        ),
+        (
+            json!({"parameters": [{"name": "image.tag", "value": "9", "forceString": true}], "valuesObject": {"image": {"tag": "8"}}}),
+            r#"! spec.source.helm.parameters[image.tag].value of the Application "9""#,
+        ),
+    ] {
+        let app = with(helm);
+        let subject = subject(&app, "web", &target);
+        let image = path(&format!("{WEB}.image"));
+        assert_eq!(chain(&explain(&files, &subject, &image).unwrap())[0], place);
+        let said = blocked(edit(
+            &files,
+            &subject,
+            &[(image, Some(json!("shop/web:1")))],
+        ));
+        assert!(said.starts_with("application-override: "), "{said}");
+    }
+    // In a file beside the chart the same section can be edited.
+    let mut files = files;
+    put(
+        &mut files,
+        "web/.argocd-source.yaml",
+        "helm:\n  values: |\n    image:\n      tag: \"9\" # now\n",
+    );
+    let app = with(json!({}));
+    let subject = subject(&app, "web", &target);
+    let image = path(&format!("{WEB}.image"));
+    assert_eq!(
+        chain(&explain(&files, &subject, &image).unwrap())[0],
+        r#"! web/.argocd-source.yaml:4:12 "9""#
+    );
+    let edited = edit(&files, &subject, &[(image, Some(json!("shop/web:8")))]).unwrap();
+    assert_eq!(
+        lines(&edited)[1],
+        "web/.argocd-source.yaml +      tag: \"8\" # now"
+    );
+}
+
+#[test]
+fn what_is_computed_or_elsewhere_is_refused_with_its_expression() {
+    let files = tree("helm");
+    let (app, target) = (prod(), web());
+    let given = subject(&app, "web", &target);
+    let host = path(&format!("{WEB}.env[HOST].value"));
+    let said = blocked(edit(&files, &given, &[(host, Some(json!("X")))]));
+    assert!(
+        said.contains(r#"{{ .Values.host | default "localhost" | upper | quote }}"#),
+        "{said}"
+    );
+    let fixed = path("spec.template.spec.containers[sidecar].args[0]");
+    assert_eq!(
+        chain(&explain(&files, &given, &fixed).unwrap()),
+        [r#"! web/templates/deployment.yaml:48:18 "--fixed""#]
+    );
+    assert!(edit(&files, &given, &[(fixed, Some(json!("--free")))]).is_err());
+    let checksum = path(r#"spec.template.metadata.annotations["checksum/config"]"#);
+    assert!(blocked(explain(&files, &given, &checksum)).starts_with("values-computed: "));
+
+    let mut elsewhere = prod();
+    elsewhere.sources[0].helm = Some(json!({"valueFiles": ["$values/prod/web.yaml"]}));
+    elsewhere.sources.push(crate::model::ApplicationSource {
+        repo_url: "https://user:secret@git.local/values.git".to_owned(),
+        reference: "values".to_owned(),
+        ..crate::model::ApplicationSource::default()
+    });
+    let said = blocked(explain(
+        &files,
+        &subject(&elsewhere, "web", &target),
+        &path("spec.replicas"),
+    ));
+    assert!(said.starts_with("value-file-elsewhere: spec.sources[0].helm.valueFiles[0] of the Application takes values from prod/web.yaml of https://"), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+    elsewhere.sources[1].repo_url = elsewhere.sources[0].repo_url.clone();
+    elsewhere.sources[0].helm = Some(json!({"valueFiles": ["$values/env/eu.yaml"]}));
+    assert_eq!(
+        explained(
+            &files,
+            &subject(&elsewhere, "web", &target),
+            "spec.replicas"
+        )[0],
+        "! env/eu.yaml:4:15 4"
+    );
+
+    let chart = application(
+        json!({"chart": "web", "repoURL": "https://charts.local", "targetRevision": "1.2.3"}),
+    );
+    let said = blocked(render(&files, &subject(&chart, "", &target)));
+    assert!(
+        said.starts_with("helm-chart: spec.source of the Application deploys chart web 1.2.3"),
+        "{said}"
+    );
+    let missing = application(json!({"helm": {"valueFiles": ["no.yaml"]}}));
+    let said = blocked(render(&files, &subject(&missing, "web", &target)));
+    assert!(
+        said.starts_with(
+            "helm-build: spec.source.helm.valueFiles[0] of the Application: there is no file"
+        ),
+        "{said}"
+    );
+    let exporter = object("Deployment", "shop", "exporter");
+    let said = blocked(render(&files, &subject(&app, "web", &exporter)));
+    assert!(
+        said.starts_with("values-computed: web/templates/caps.yaml cannot be followed"),
+        "{said}"
+    );
+}
+
+#[test]
+fn subcharts_take_their_key_of_the_parents_values() {
+    let files = tree("helm");
+    let app = application(json!({"path": "umbrella"}));
+    let front = object("Deployment", "shop", "front");
+    let subject_front = subject(&app, "umbrella", &front);
+    assert_eq!(
+        explained(&files, &subject_front, &format!("{WEB}.image"))[..2],
+        [
+            r#"! umbrella/values.yaml:5:10 "2.0.0""#.to_owned(),
+            r#"- web/values.yaml:6:8 """#.to_owned(),
+        ]
+    );
+    let cache = object("StatefulSet", "shop", "shop-cache");
+    let subject_cache = subject(&app, "umbrella", &cache);
+    let image = path("spec.template.spec.containers[cache].image");
+    assert_eq!(
+        chain(&explain(&files, &subject_cache, &image).unwrap())[..3],
+        [
+            r#"! umbrella/charts/cache/values.yaml:2:6 "7""#.to_owned(),
+            r#"! umbrella/charts/cache/values.yaml:1:8 "redis""#.to_owned(),
+            r#"! umbrella/values.yaml:2:13 "registry.local:5000""#.to_owned(),
+        ]
+    );
+    let wanted = json!("registry.local:5000/redis:6");
+    let edited = edit(&files, &subject_cache, &[(image, Some(wanted))]).unwrap();
+    assert_eq!(
+        lines(&edited),
+        [
+            "umbrella/charts/cache/values.yaml -tag: \"7\"",
+            "umbrella/charts/cache/values.yaml +tag: \"6\"",
+        ]
+    );
+    let off = with(
+        &files,
+        "umbrella/values.yaml",
+        "enabled: true",
+        "enabled: false",
+    );
+    assert!(blocked(render(&off, &subject_cache)).starts_with("target-not-found"));
+}
+
+/// A chart of one template, for what a template may do.
+fn one(template: &str, values: &str) -> Result<Value, String> {
+    let mut files = Tree::new();
+    put(
+        &mut files,
+        "Chart.yaml",
+        "name: one\nversion: 1.0.0\nappVersion: \"3\"\n",
+    );
+    put(&mut files, "values.yaml", values);
+    let text =
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n{template}\n");
+    put(&mut files, "templates/all.yaml", &text);
+    let app = application(json!({"path": ""}));
+    let target = object("ConfigMap", "shop", "x");
+    let rendered = render(&files, &subject(&app, "", &target)).map_err(|b| b.message)?;
+    match rendered.unknown.first() {
+        Some((path, why)) => Err(format!("{path}: {why}")),
+        None => Ok(rendered.object["data"].clone()),
+    }
+}
+
+#[test]
+fn templates_run_as_go_runs_them() {
+    for (template, values, data) in [
+        // A variable of a block hides an outer one, an assignment reaches out.
+        (
+            "  {{- $x := \"a\" }}{{ if true }}{{ $x := \"b\" }}{{ end }}\n  k: {{ $x }}",
+            "",
+            json!({"k": "a"}),
+        ),
+        (
+            "  {{- $x := \"a\" }}{{ if true }}{{ $x = \"b\" }}{{ end }}\n  k: {{ $x }}",
+            "",
+            json!({"k": "b"}),
+        ),
+        ("  k: {{ .Values.none | quote }}", "", json!({"k": null})),
+        (
+            "  k: {{ .Values.a.b.c | default \"d\" }}",
+            "a: {b: {}}",
+            json!({"k": "d"}),
+        ),
+        (
+            "{{ range $i, $v := .Values.l }}  k{{ $i }}: {{ $v | quote }}\n{{ else }}  none: x\n{{ end }}",
+            "l: [a, 1]",
+            json!({"k0": "a", "k1": "1"}),
+        ),
+        (
+            "{{ range .Values.l }}  k: {{ . }}\n{{ else }}  none: x\n{{ end }}",
+            "l: []",
+            json!({"none": "x"}),
+        ),
+        (
+            "  {{- with .Values.m }}\n  k: {{ .a }}-{{ $.Chart.Name }}\n  {{- end }}",
+            "m: {a: 1}",
+            json!({"k": "1-one"}),
+        ),
+        (
+            "  k: {{ if and .Values.a (eq .Values.b \"x\") }}yes{{ else if .Values.c }}maybe{{ else }}no{{ end }}",
+            "{a: true, b: z, c: 1}",
+            json!({"k": "maybe"}),
+        ),
+        (
+            "  k: {{ ternary \"a\" \"b\" (empty .Values.z) }}{{/* }} */}}",
+            "",
+            json!({"k": "a"}),
+        ),
+        (
+            "  k: {{ printf \"%s/%v\" .Values.a .Values.n }}",
+            "{a: x, n: 5}",
+            json!({"k": "x/5"}),
+        ),
+        ("  k: {{ `raw }}` | quote }}", "", json!({"k": "raw }}"})),
+    ] {
+        assert_eq!(one(template, values).unwrap(), data, "{template}");
+    }
+    // What Go would print otherwise, or this room does not know, is never claimed.
+    for (template, values) in [
+        ("  k: {{ printf \"%d\" .Values.n }}", "n: 5"),
+        ("  k: {{ printf \"%s\" .Values.n }}", "n: 5"),
+        ("  k: {{ .Values.n }}", "n: 1000000"),
+        ("  k: {{ .Values.n }}", "n: 1.50"),
+        ("  k: {{ .Values.m }}", "m: {a: 1}"),
+        ("  k: {{ .Values.a | b64enc }}", "a: x"),
+        ("  k: x{{ .Values.a | b64enc }}y", "a: x"),
+        (
+            "  {{ if lookup \"v1\" \"Secret\" \"a\" \"b\" }}k: x{{ end }}",
+            "",
+        ),
+        ("  k: {{ if eq .Values.n \"5\" }}a{{ end }}", "n: 5"),
+        ("  k: {{ .Capabilities.KubeVersion.Minor }}", ""),
+        ("  k: {{ .Files.Get \"a\" | quote }}", ""),
+        ("  k: {{ tpl .Values.t . }}", "t: '{{ .Chart.Name }}'"),
+    ] {
+        let told = one(template, values);
+        assert!(told.is_err(), "{template}: {told:?}");
+    }
+}

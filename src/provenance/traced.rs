@@ -1,0 +1,353 @@
+//! Values that know every place that has set them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::manifest::{Address, Manifest, Path, Step, merge_key};
+
+/// A path in one document of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Spot {
+    pub(super) file: Rc<str>,
+    pub(super) address: Address,
+    pub(super) at: Path,
+}
+
+/// Where a value is written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Source {
+    File(Spot),
+    /// YAML in a scalar of a file, as an inline patch is.
+    Inside {
+        outer: Spot,
+        address: Address,
+        at: Path,
+    },
+    /// A field of the Application, as `spec.source.kustomize.images[0]`.
+    Application(String),
+    /// A byte of a file that is no YAML: a template.
+    Text {
+        file: Rc<str>,
+        at: usize,
+    },
+}
+
+impl Source {
+    pub(super) fn child(&self, step: Step) -> Self {
+        match self {
+            Self::File(spot) => Self::File(Spot {
+                at: spot.at.child(step),
+                ..spot.clone()
+            }),
+            Self::Inside { outer, address, at } => Self::Inside {
+                outer: outer.clone(),
+                address: *address,
+                at: at.child(step),
+            },
+            Self::Application(field) => {
+                let last = Path::new(vec![step]).to_string();
+                let dot = if last.starts_with('[') { "" } else { "." };
+                Self::Application(format!("{field}{dot}{last}"))
+            }
+            Self::Text { .. } => self.clone(),
+        }
+    }
+
+    /// The path in its own document.
+    pub(super) fn at(&self) -> Path {
+        match self {
+            Self::File(spot) => spot.at.clone(),
+            Self::Inside { at, .. } => at.clone(),
+            Self::Application(_) | Self::Text { .. } => Path::default(),
+        }
+    }
+}
+
+/// How a place sets a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Act {
+    /// As it stands.
+    Written,
+    /// By a strategic merge patch.
+    Merged,
+    /// By a JSON patch operation; the place is the operation.
+    JsonPatch,
+    /// By an entry of `images`, which may set the name, the tag and the digest.
+    Image {
+        entry: Source,
+        name: bool,
+        tag: bool,
+        digest: bool,
+    },
+    /// By an entry of `replicas`.
+    Replicas,
+    /// By a kustomization's labels, annotations, namespace, prefix or suffix.
+    Transformed(&'static str),
+    /// By a Helm value that the template prints into the bytes `from..to` of the field's text, or
+    /// by an expression that makes it.
+    Value {
+        expression: String,
+        from: usize,
+        to: usize,
+    },
+    /// By an empty value that would win over the default printed there.
+    Skipped {
+        expression: String,
+        from: usize,
+        to: usize,
+    },
+}
+
+/// One place that has set a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Mark {
+    pub(super) source: Source,
+    pub(super) act: Act,
+    /// What it says, where that is no collection.
+    pub(super) says: Option<Value>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Body {
+    Scalar(Value),
+    List(Vec<Traced>),
+    Map(BTreeMap<String, Traced>),
+    /// Something that cannot be told here, and why.
+    Unknown(String),
+}
+
+/// A value with its places, the base first and the deciding one last.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Traced {
+    pub(super) body: Body,
+    pub(super) marks: Vec<Mark>,
+}
+
+impl Traced {
+    /// A value whose places are all below one place.
+    pub(super) fn of(value: &Value, source: &Source, act: &Act) -> Self {
+        let body = match value {
+            Value::Object(fields) => Body::Map(
+                fields
+                    .iter()
+                    .map(|(key, value)| {
+                        let source = source.child(Step::Key(key.clone()));
+                        (key.clone(), Self::of(value, &source, act))
+                    })
+                    .collect(),
+            ),
+            Value::Array(items) => {
+                let key = item_key(items, &source.at());
+                Body::List(
+                    items
+                        .iter()
+                        .enumerate()
+                        .map(|(place, item)| {
+                            let source = source.child(item_step(item, place, key.as_deref()));
+                            Self::of(item, &source, act)
+                        })
+                        .collect(),
+                )
+            }
+            other => Body::Scalar(other.clone()),
+        };
+        let says = matches!(body, Body::Scalar(_)).then(|| value.clone());
+        Self {
+            body,
+            marks: vec![Mark {
+                source: source.clone(),
+                act: act.clone(),
+                says,
+            }],
+        }
+    }
+
+    /// One object of a file.
+    pub(super) fn of_file(
+        manifest: &Manifest,
+        file: &Rc<str>,
+        address: Address,
+        act: &Act,
+    ) -> Option<Self> {
+        let value = manifest.value(&address, &Path::default())?;
+        let spot = Spot {
+            file: file.clone(),
+            address,
+            at: Path::default(),
+        };
+        Some(Self::of(&value, &Source::File(spot), act))
+    }
+
+    /// What stands here: unknown parts left out.
+    pub(super) fn value(&self) -> Option<Value> {
+        Some(match &self.body {
+            Body::Scalar(value) => value.clone(),
+            Body::List(items) => items.iter().filter_map(Self::value).collect(),
+            Body::Map(fields) => Value::Object(
+                fields
+                    .iter()
+                    .filter_map(|(key, item)| Some((key.clone(), item.value()?)))
+                    .collect(),
+            ),
+            Body::Unknown(_) => return None,
+        })
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.body {
+            Body::Scalar(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.body, Body::Scalar(Value::Null))
+    }
+
+    pub(super) fn fields(&self) -> Option<&BTreeMap<String, Self>> {
+        match &self.body {
+            Body::Map(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    pub(super) fn fields_mut(&mut self) -> Option<&mut BTreeMap<String, Self>> {
+        match &mut self.body {
+            Body::Map(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; none for anything else.
+    pub(super) fn items(&self) -> &[Self] {
+        match &self.body {
+            Body::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn key(&self, key: &str) -> Option<&Self> {
+        self.fields()?.get(key)
+    }
+
+    /// The text below these keys.
+    pub(super) fn text_at(&self, keys: &[&str]) -> Option<&str> {
+        let mut here = self;
+        for key in keys {
+            here = here.key(key)?;
+        }
+        here.text()
+    }
+
+    pub(super) fn step(&self, step: &Step) -> Option<&Self> {
+        match (&self.body, step) {
+            (Body::Map(fields), Step::Key(key)) => fields.get(key),
+            (Body::Map(fields), Step::Index(index)) => fields.get(&index.to_string()),
+            (Body::List(items), Step::Index(index)) => items.get(*index),
+            (Body::List(items), Step::Named { key, value }) => items
+                .iter()
+                .find(|item| item.key(key).and_then(Self::word).as_deref() == Some(value)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn get(&self, path: &Path) -> Option<&Self> {
+        path.steps().iter().try_fold(self, |at, step| at.step(step))
+    }
+
+    pub(super) fn get_mut(&mut self, path: &Path) -> Option<&mut Self> {
+        path.steps()
+            .iter()
+            .try_fold(self, |at, step| match (&mut at.body, step) {
+                (Body::Map(fields), Step::Key(key)) => fields.get_mut(key),
+                (Body::Map(fields), Step::Index(index)) => fields.get_mut(&index.to_string()),
+                (Body::List(items), Step::Index(index)) => items.get_mut(*index),
+                (Body::List(items), Step::Named { key, value }) => items
+                    .iter_mut()
+                    .find(|item| item.key(key).and_then(Self::word).as_deref() == Some(value)),
+                _ => None,
+            })
+    }
+
+    /// A scalar as a word, as merge keys are compared.
+    pub(super) fn word(&self) -> Option<String> {
+        match &self.body {
+            Body::Scalar(Value::String(text)) => Some(text.clone()),
+            Body::Scalar(Value::Number(number)) => Some(number.to_string()),
+            Body::Scalar(Value::Bool(flag)) => Some(flag.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Gives every value in it this one place: text in text has no places of its own.
+    pub(super) fn lie_at(&mut self, source: &Source) {
+        for mark in &mut self.marks {
+            mark.source.clone_from(source);
+        }
+        match &mut self.body {
+            Body::Map(fields) => fields.values_mut().for_each(|item| item.lie_at(source)),
+            Body::List(items) => items.iter_mut().for_each(|item| item.lie_at(source)),
+            Body::Scalar(_) | Body::Unknown(_) => {}
+        }
+    }
+
+    /// The unknown fields at and below this one.
+    pub(super) fn unknown(&self, at: &Path, found: &mut Vec<(Path, String)>) {
+        match &self.body {
+            Body::Unknown(why) => found.push((at.clone(), why.clone())),
+            Body::Scalar(_) => {}
+            Body::Map(fields) => {
+                for (key, item) in fields {
+                    item.unknown(&at.key(key), found);
+                }
+            }
+            Body::List(items) => {
+                for (place, item) in items.iter().enumerate() {
+                    item.unknown(&at.child(Step::Index(place)), found);
+                }
+            }
+        }
+    }
+
+    /// The place that decides.
+    pub(super) fn deciding(&self) -> Option<&Mark> {
+        self.marks.last()
+    }
+}
+
+/// The key by which the items of a list can be named, if each has its own.
+fn item_key(items: &[Value], at: &Path) -> Option<String> {
+    let fits = |key: &str| {
+        let mut seen: Vec<String> = Vec::new();
+        items.iter().all(|item| match word(item.get(key)) {
+            Some(word) if !seen.contains(&word) => {
+                seen.push(word);
+                true
+            }
+            _ => false,
+        })
+    };
+    let known = merge_key(at).filter(|key| fits(key));
+    let key = known.or_else(|| fits("name").then_some("name"))?;
+    Some(key.to_owned())
+}
+
+fn item_step(item: &Value, place: usize, key: Option<&str>) -> Step {
+    match key.and_then(|key| Some((key, word(item.get(key))?))) {
+        Some((key, value)) => Step::Named {
+            key: key.to_owned(),
+            value,
+        },
+        None => Step::Index(place),
+    }
+}
+
+fn word(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
