@@ -9,7 +9,7 @@ use super::{
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "Plan",
     "Refusal",
     "Run",
