@@ -36,7 +36,7 @@ const ROOMS: [Room; 17] = [
     },
     Room {
         name: "plan",
-        may: &["model", "manifest", "timeline", "provenance"],
+        may: &["model", "manifest", "timeline", "provenance", "provenance"],
         pure: true,
     },
     Room {

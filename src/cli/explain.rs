@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::ui::Ui;
 use crate::exit::ExitStatus;
 use crate::manifest::{Path, Step};
-use crate::model::{Blocker, ObjectRef, Observation};
+use crate::model::{Blocker, Observation};
 use crate::observe::{TipFiles, Unreadable, observe, tip_files};
 use crate::provenance::{self, Files, Subject, value_at};
 use crate::report::{ExplainReport, FieldReport};
@@ -69,7 +69,7 @@ fn look(
 ) -> Result<ExplainReport, Failure> {
     let target = observation.target.object();
     let folder = folder(observation)?;
-    let subject = subject(observation, &target, &folder);
+    let subject = Subject::seen(observation, &target, &folder);
     let (tool, fields) = files.with(|files| {
         let tool = provenance::tool(files, &subject).ok();
         (tool, told(files, &subject, observation, field))
@@ -97,24 +97,6 @@ fn folder(observation: &Observation) -> Result<String, Failure> {
         Some(blocker) => Err(refused(blocker)),
         None => Err(Failure::refused("which folder renders it is not known")
             .hint("name the Application with --app, or the manifest with --file")),
-    }
-}
-
-fn subject<'a>(
-    observation: &'a Observation,
-    target: &'a ObjectRef,
-    folder: &'a str,
-) -> Subject<'a> {
-    let workload = observation.cluster.workload.as_ref();
-    let tracking = workload.and_then(|w| w.annotations.get("argocd.argoproj.io/tracking-id"));
-    let instance = tracking
-        .and_then(|id| id.split_once(':'))
-        .map_or("", |(instance, _)| instance);
-    Subject {
-        application: observation.argocd.application.as_ref(),
-        source: observation.argocd.source,
-        instance,
-        ..Subject::plain(folder, target)
     }
 }
 

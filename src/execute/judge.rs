@@ -6,7 +6,7 @@ use super::land::Aim;
 use super::run::{End, Run};
 use super::{Error, Pace};
 use crate::model::{Check, CommitId, Verdict};
-use crate::observe::observe;
+use crate::observe::{Shipped, observe};
 use crate::plan::Action;
 use crate::report::RunState;
 use crate::verify::{Goals, Landing, branch_check, goal, guard_check};
@@ -126,12 +126,11 @@ impl Run {
 
     async fn has_content(&self, tip: &CommitId, aim: &Aim) -> Option<bool> {
         let path = self.sight.repository.clone()?;
-        let (tip, file) = (tip.clone(), self.file().to_owned());
-        let (target, wanted) = (self.target().clone(), aim.desired.clone());
+        let shipped = Shipped::of(&self.sight.observation)?;
+        let (tip, wanted) = (tip.clone(), aim.desired.clone());
         tokio::task::spawn_blocking(move || {
-            let blob = path.open().ok()?.blob_at(&tip, &file).ok()??;
-            let text = String::from_utf8_lossy(&blob.bytes).into_owned();
-            Some(crate::observe::fields_of(&text, &target).is_some_and(|own| wanted.is_in(&own)))
+            let fields = shipped.fields_at(&path.open().ok()?, &tip).ok()?;
+            Some(fields.is_some_and(|own| wanted.is_in(&own)))
         })
         .await
         .ok()

@@ -7,6 +7,7 @@ use super::run::Run;
 use super::{Event, Pace};
 use crate::git::RepositoryPath;
 use crate::model::{Application, CommitId, Desired, Verdict, Workload};
+use crate::observe::Shipped;
 use crate::verify::{Landing, Relation, judge_landing};
 
 /// How a wait ended.
@@ -148,7 +149,7 @@ async fn relation(
     aim: &Aim,
 ) -> Relation {
     let (repository, aim) = (repository.clone(), aim.clone());
-    let (file, target) = (run.file().to_owned(), run.target().clone());
+    let shipped = Shipped::of(&run.sight.observation);
     let found = tokio::task::spawn_blocking(move || {
         let repository = repository.open().ok()?;
         repository.commit(&compared).ok()?;
@@ -157,9 +158,7 @@ async fn relation(
         {
             return Some(Relation::Older);
         }
-        let blob = repository.blob_at(&compared, &file).ok()??;
-        let text = String::from_utf8_lossy(&blob.bytes);
-        let found = crate::observe::fields_of(&text, &target)?;
+        let found = shipped?.fields_at(&repository, &compared).ok()??;
         Some(match (aim.desired.is_in(&found), &aim.commit) {
             (true, _) => Relation::HasContent,
             (false, Some(_)) => Relation::Superseded,

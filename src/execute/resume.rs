@@ -8,7 +8,7 @@ use super::run::{End, Run, holder, lock_name};
 use super::{Error, Setup};
 use crate::git::GitError;
 use crate::model::{CommitId, Desired, Workload};
-use crate::observe::Sight;
+use crate::observe::{Shipped, Sight};
 use crate::plan::{Decision, Prepared, build};
 use crate::report::{RunReport, RunState};
 use crate::timeline::Timeline;
@@ -150,20 +150,19 @@ async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
     let (Some(path), Some(git)) = (&sight.repository, &sight.observation.git) else {
         return Ok(None);
     };
-    let (path, tip, file) = (path.clone(), git.tip.clone(), git.file.clone());
+    let Some(shipped) = Shipped::of(&sight.observation) else {
+        return Ok(None);
+    };
+    let (path, tip) = (path.clone(), git.tip.clone());
     let now = crate::observe::fields_of(&git.text, &sight.observation.target);
-    let (run, target) = (head.run_id.0.clone(), head.request.target.clone());
+    let run = head.run_id.0.clone();
     tokio::task::spawn_blocking(move || {
         let repository = path.open()?;
         let Some(commit) = repository.find_commit_with_trailer(&tip, "Unship-Run", &run, 5000)?
         else {
             return Ok(None);
         };
-        let fields_at = |id: &CommitId| -> Result<_, GitError> {
-            let blob = repository.blob_at(id, &file)?;
-            let text = blob.map(|blob| String::from_utf8_lossy(&blob.bytes).into_owned());
-            Ok(text.and_then(|text| crate::observe::fields_of(&text, &target)))
-        };
+        let fields_at = |id: &CommitId| shipped.fields_at(&repository, id);
         let Some(own) = fields_at(&commit.id)? else {
             return Ok(None);
         };

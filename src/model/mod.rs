@@ -36,7 +36,7 @@ pub use manager::{Manager, ManagerTool, managers};
 pub use object::{ObjectRef, WorkloadKind, WorkloadRef};
 pub use observation::{
     ArgoView, ClusterView, Companion, DocumentIndex, Gap, GapReason, GitView, HistoryEnd,
-    Observation, SideChange, TemplateState,
+    Observation, RenderedSource, SideChange, TemplateState,
 };
 pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};

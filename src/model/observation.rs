@@ -1,5 +1,6 @@
 //! Everything that was read about one target, and what could not be read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -146,8 +147,10 @@ pub struct GitView {
     pub tip: CommitId,
     /// The file, relative to the repository's root.
     pub file: String,
-    /// The whole file at the tip.
+    /// The whole file at the tip; of a rendered source the rendered object.
     pub text: Arc<str>,
+    /// The files that are rendered into the object, where it does not stand in a file.
+    pub rendered: Option<RenderedSource>,
     /// How the document was found, for people.
     pub proof: String,
     /// Whether the link from the live object to this document is proven.
@@ -169,6 +172,19 @@ pub struct GitView {
     pub companions: Vec<Companion>,
     /// Objects and files that the newest states' commits changed besides the template.
     pub side_changes: Vec<SideChange>,
+}
+
+/// What a target's object is rendered from.
+#[derive(Debug, Clone)]
+pub struct RenderedSource {
+    /// Argo CD's word for what renders it: `Kustomize`, `Helm`.
+    pub tool: String,
+    /// The folder, from the repository's root.
+    pub folder: String,
+    /// The Application's instance name, as the tracking id on the live object has it.
+    pub instance: String,
+    /// Every file that was read at the tip, by its path from the repository's root.
+    pub files: BTreeMap<String, Arc<str>>,
 }
 
 /// The target's document as one commit left it. Consecutive commits that left the

@@ -43,6 +43,10 @@ pub async fn on_new_tip(sight: &Sight, now: Timestamp) -> Option<Sight> {
 fn unconcerned(repository: &Repository, observation: &Observation, tip: &CommitId) -> Option<bool> {
     let git = observation.git.as_ref()?;
     let argocd = &observation.argocd;
+    if git.rendered.is_some() {
+        // Its inputs may lie in any folder.
+        return Some(false);
+    }
     let source = argocd.application.as_ref()?.sources.get(argocd.source)?;
     if !repository.is_ancestor(&git.tip, tip).ok()? || !git.companions.is_empty() {
         return Some(false);

@@ -7,6 +7,7 @@ mod cluster;
 mod companions;
 mod files;
 mod overrides;
+mod rendered;
 mod rights;
 mod search;
 mod source;
@@ -14,6 +15,7 @@ mod states;
 
 pub use again::on_new_tip;
 pub use files::{TipFiles, Unreadable, tip_files};
+pub use rendered::Shipped;
 pub use source::tip_of_clone;
 pub use states::fields_of;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::companions::companions;
 use super::search::{Candidate, Files, Found, look_into, search};
 use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
-use super::{Clients, Error, Scope, overrides};
+use super::{Clients, Error, Scope, overrides, rendered};
 use crate::git::{GitError, Remote, RemoteUrl, Repository, RepositoryPath};
 use crate::model::{
     Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, GitView, Observation,
@@ -32,7 +32,7 @@ impl Drop for Early {
 /// Where the target's manifest lives.
 pub(super) struct Place {
     pub(super) repository: RepositoryPath,
-    remote: Remote,
+    pub(super) remote: Remote,
     pub(super) branch: String,
     pub(super) tip: CommitId,
 }
@@ -366,6 +366,11 @@ fn read(
 ) -> Result<(), GitError> {
     let repository = place.repository.open()?;
     seen.signs_commits = repository.signing().ok().map(|signing| signing.wanted);
+    if let Some(source) = source
+        && rendered::read(&repository, place, (scope, source), seen)?
+    {
+        return Ok(());
+    }
     let files = source.map_or_else(Files::all, Files::of);
     let found = candidates(&repository, place, scope, &files, seen)?;
     let Some((candidate, proof, proven, walked)) = choose(&repository, place, scope, found, seen)?
@@ -397,6 +402,7 @@ fn read(
         tip: place.tip.clone(),
         file: candidate.path,
         text: Arc::from(candidate.text),
+        rendered: None,
         proof,
         proven,
         side_changes: side_changes(&repository, &walked.states, &seen.target),
@@ -542,7 +548,7 @@ fn none_found(found: &Found, place: &Place, seen: &Observation) -> Blocker {
 }
 
 /// The Application's resource tree has the live object's uid.
-fn application_proof(seen: &Observation) -> Option<String> {
+pub(super) fn application_proof(seen: &Observation) -> Option<String> {
     let app: &Application = seen.argocd.application.as_ref()?;
     let workload = seen.cluster.workload.as_ref();
     let nodes = seen.argocd.tree.as_ref()?;
@@ -565,7 +571,7 @@ fn application_proof(seen: &Observation) -> Option<String> {
 
 /// How many of the live templates the states reproduce; the newest one must be
 /// among them or the object's own template.
-fn reproduces(walked: &Walked, seen: &Observation) -> usize {
+pub(super) fn reproduces(walked: &Walked, seen: &Observation) -> usize {
     let Some(workload) = &seen.cluster.workload else {
         return 0;
     };

@@ -117,7 +117,7 @@ pub(super) fn walk(
 
 /// Whether the states explain every recorded ReplicaSet and hold two releases with
 /// other images than the tip's: more would not change an answer.
-fn enough(states: &[TemplateState], wanted: &Wanted<'_>) -> bool {
+pub(super) fn enough(states: &[TemplateState], wanted: &Wanted<'_>) -> bool {
     if states.len() >= wanted.depth {
         return true;
     }

@@ -12,7 +12,7 @@ use super::steps::Course;
 use super::target::{Choice, bad_release, choose};
 use super::{
     Blocker, Goal, GoodRelease, Intent, LaterWork, Only, Refusal, Release, Request, Route, Target,
-    Unknown, adopt, blockers, intent, later, provenance,
+    Unknown, adopt, blockers, intent, later, provenance, sources,
 };
 use crate::model::{
     Desired, DocumentFields, DocumentIndex, GitView, ImageRef, Observation, PodTemplate,
@@ -34,8 +34,14 @@ pub(super) fn prepare(
     };
     let edited = edited_text(&document, observation, choice.as_ref(), request)?;
     let files = edited_files(git, observation, choice.as_ref(), request, edited)?;
-    let changes_git = !files.is_empty();
     let after = document_after(&files, git, observation)?;
+    let (files, also) = match &git.rendered {
+        None => (files, Vec::new()),
+        Some(rendered) => {
+            sources::files_for(observation, rendered, &after).map_err(Refusal::one)?
+        }
+    };
+    let changes_git = !files.is_empty();
     let (Some(before), Some(fields)) = (document.fields(), after.fields()) else {
         return Err(Refusal::one(no_template(&git.file)));
     };
@@ -44,7 +50,14 @@ pub(super) fn prepare(
         (&before.template, &fields.template),
         choice.as_ref(),
     ));
-    let target = describe(observation, (&document, &after), choice.as_ref(), request);
+    let mut target = describe(observation, (&document, &after), choice.as_ref(), request);
+    if git.rendered.is_some() {
+        // Lines of the rendered object are in no file.
+        target.line = 0;
+        if let Some(file) = files.first() {
+            target.file.clone_from(&file.path);
+        }
+    }
     if request.consent
         && !request.discard_later
         && let Some(blocker) = unasked_later_work(&target)
@@ -52,6 +65,9 @@ pub(super) fn prepare(
         refusal.blockers.push(blocker);
     }
     let mut warnings = warnings(observation, choice.as_ref(), timeline);
+    let (shared, blocker) = sources::shared(&also, request);
+    warnings.extend(shared);
+    refusal.blockers.extend(blocker);
     warnings.extend(intent_warnings(observation, &document, request));
     let landing = landing_of(
         observation,

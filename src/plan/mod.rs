@@ -21,6 +21,7 @@ mod message;
 mod provenance;
 mod request;
 mod restore;
+mod sources;
 mod steps;
 mod target;
 #[cfg(test)]

@@ -12,7 +12,12 @@ pub(super) fn blockers(observation: &Observation) -> Vec<Blocker> {
     let mut found = Vec::new();
     if let Some(application) = &observation.argocd.application {
         let source = application.sources.get(observation.argocd.source);
-        if let Some(source) = source {
+        // What decides over a rendered object is found field by field.
+        let rendered = observation
+            .git
+            .as_ref()
+            .is_some_and(|git| git.rendered.is_some());
+        if let Some(source) = source.filter(|_| !rendered) {
             source_blockers(application, source, &mut found);
         }
         if application.hydrator {

@@ -13,7 +13,7 @@ use super::kustomize::{joined, split};
 use super::outcome::{Edited, FileEdit, Place, Touched};
 use super::place::Places;
 use super::traced::{Body, Source, Spot, Traced};
-use super::want::{Want, parts, put};
+use super::want::{Want, in_order, parts, put};
 use super::ways::{Move, ways};
 use super::{Rendering, Subject, rendering};
 
@@ -37,6 +37,23 @@ pub fn edit(
         home: None,
     };
     let wants: Vec<Want> = wanted.iter().map(want).collect();
+    work.aim(&wants);
+    wants.iter().try_for_each(|want| work.make(want))?;
+    work.finish()
+}
+
+/// Makes the target this object: every field in which it differs, as [`edit`] does it.
+///
+/// # Errors
+/// As [`edit`].
+pub fn edit_to(
+    files: &dyn Files,
+    subject: &Subject<'_>,
+    object: &Value,
+) -> Result<Edited, Blocker> {
+    let mut work = Work::new(files, subject)?;
+    let now = work.goal.clone();
+    let wants = in_order(diff_values(&now, object), &Path::default(), object);
     work.aim(&wants);
     wants.iter().try_for_each(|want| work.make(want))?;
     work.finish()

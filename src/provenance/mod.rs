@@ -24,9 +24,9 @@ mod ways;
 use serde_json::Value;
 
 use crate::manifest::Path;
-use crate::model::{Application, Blocker, ObjectRef};
+use crate::model::{Application, Blocker, ObjectRef, Observation};
 
-pub use edit::edit;
+pub use edit::{edit, edit_to};
 pub use explain::explain;
 pub use files::Files;
 pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};
@@ -69,6 +69,22 @@ impl std::fmt::Debug for Subject<'_> {
 }
 
 impl<'a> Subject<'a> {
+    /// The target of a look, in the folder that Argo CD renders.
+    #[must_use]
+    pub fn seen(observation: &'a Observation, target: &'a ObjectRef, folder: &'a str) -> Self {
+        let workload = observation.cluster.workload.as_ref();
+        let tracking = workload.and_then(|w| w.annotations.get("argocd.argoproj.io/tracking-id"));
+        let instance = tracking
+            .and_then(|id| id.split_once(':'))
+            .map_or("", |(instance, _)| instance);
+        Self {
+            application: observation.argocd.application.as_ref(),
+            source: observation.argocd.source,
+            instance,
+            ..Self::plain(folder, target)
+        }
+    }
+
     /// An object in a folder that no Application is known for.
     #[must_use]
     pub const fn plain(folder: &'a str, target: &'a ObjectRef) -> Self {

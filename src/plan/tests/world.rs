@@ -107,6 +107,7 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
             tip: CommitId::parse(&"f".repeat(40)).unwrap(),
             file: "zai-proxy.yml".into(),
             text: states[0].text.clone(),
+            rendered: None,
             proof: "test".into(),
             proven: true,
             states,

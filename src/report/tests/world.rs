@@ -180,6 +180,7 @@ pub(super) fn world(extra: &str) -> Observation {
             tip: CommitId::parse(&"f".repeat(40)).unwrap(),
             file: "k8s/zai-proxy.yml".into(),
             text: states[0].text.clone(),
+            rendered: None,
             proof: "test".into(),
             proven: true,
             states,
