@@ -9,7 +9,7 @@ use super::generate::{self, Dice};
 use super::{Address, Edit, EditError, Manifest, Path, Step};
 
 /// Every path of a value.
-fn paths(value: &Value) -> Vec<Path> {
+pub(super) fn paths(value: &Value) -> Vec<Path> {
     fn walk(at: &Path, value: &Value, out: &mut Vec<Path>) {
         out.push(at.clone());
         match value {
@@ -33,7 +33,7 @@ fn paths(value: &Value) -> Vec<Path> {
     out
 }
 
-fn at<'v>(value: &'v mut Value, path: &Path) -> &'v mut Value {
+pub(super) fn at<'v>(value: &'v mut Value, path: &Path) -> &'v mut Value {
     path.steps().iter().fold(value, |value, step| match step {
         Step::Key(key) => value.get_mut(key).unwrap(),
         Step::Index(place) if value.is_object() => value.get_mut(place.to_string()).unwrap(),
