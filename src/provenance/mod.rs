@@ -36,7 +36,7 @@ pub use want::value_at;
 use files::Reader;
 use place::Places;
 use source::Parameters;
-use traced::Traced;
+use traced::{Body, Traced};
 
 /// What is asked about.
 #[derive(Clone, Copy)]
@@ -149,6 +149,18 @@ impl Rendering {
     fn gap(&self, field: &Path) -> Option<&Blocker> {
         let touches = |gap: &&Gap| gap.reach.contains(field) || field.contains(&gap.reach);
         self.gaps.iter().find(touches).map(|gap| &gap.blocker)
+    }
+
+    /// Why a field is not known, where it or something around it is not.
+    fn hidden(&self, field: &Path) -> Option<&str> {
+        let mut here = &self.target;
+        let mut steps = field.steps().iter();
+        loop {
+            if let Body::Unknown(why) = &here.body {
+                return Some(why);
+            }
+            here = here.step(steps.next()?)?;
+        }
     }
 }
 
