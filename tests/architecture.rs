@@ -108,7 +108,7 @@ const ROOMS: [Room; 17] = [
     },
     Room {
         name: "sandbox",
-        may: &[],
+        may: &["provenance"],
         pure: false,
     },
     Room {

@@ -12,7 +12,7 @@ use super::files::{Files, Overlaid, Reader};
 use super::kustomize::{joined, split};
 use super::outcome::{Edited, FileEdit, Place, Touched};
 use super::place::Places;
-use super::traced::{Body, Source, Spot, Traced};
+use super::traced::{Source, Spot, Traced};
 use super::want::{Want, in_order, parts, put};
 use super::ways::{Move, ways};
 use super::{Rendering, Subject, rendering};
@@ -111,7 +111,7 @@ impl<'a> Work<'a> {
         if let Some(blocker) = now.gap(&want.path) {
             return Err(blocker.clone());
         }
-        if let Some(Body::Unknown(why)) = now.target.get(&want.path).map(|node| &node.body) {
+        if let Some(why) = now.hidden(&want.path) {
             return Err(untold(&want.path, why));
         }
         let there = now.target.get(&want.path);

@@ -8,7 +8,7 @@ use crate::model::Blocker;
 use super::files::{Files, Reader};
 use super::outcome::{Explanation, Link, Role};
 use super::place::Places;
-use super::traced::{Act, Body, Mark, Source, Traced};
+use super::traced::{Act, Mark, Source, Traced};
 use super::{Subject, Tool, rendering};
 
 /// Where a field of the target comes from: the deciding place first, then what that outranks.
@@ -25,16 +25,14 @@ pub fn explain(
     if let Some(blocker) = rendering.gap(field) {
         return Err(blocker.clone());
     }
+    if let Some(why) = rendering.hidden(field) {
+        return Err(untold(field, why));
+    }
     let reader = Reader::new(files);
     let places = Places::new(&reader, subject);
     let node = rendering.target.get(field);
     let (value, mut chain) = match node {
-        Some(node) => {
-            if let Body::Unknown(why) = &node.body {
-                return Err(untold(field, why));
-            }
-            (node.value(), links(&places, node, rendering.tool))
-        }
+        Some(node) => (node.value(), links(&places, node, rendering.tool)),
         None => (None, absent(&places, &rendering.target, field)),
     };
     let mut notes = Vec::new();

@@ -36,7 +36,7 @@ pub use want::value_at;
 use files::Reader;
 use place::Places;
 use source::Parameters;
-use traced::Traced;
+use traced::{Body, Traced};
 
 /// What is asked about.
 #[derive(Clone, Copy)]
@@ -166,6 +166,18 @@ impl Rendering {
         let touches = |gap: &&Gap| gap.reach.contains(field) || field.contains(&gap.reach);
         self.gaps.iter().find(touches).map(|gap| &gap.blocker)
     }
+
+    /// Why a field is not known, where it or something around it is not.
+    fn hidden(&self, field: &Path) -> Option<&str> {
+        let mut here = &self.target;
+        let mut steps = field.steps().iter();
+        loop {
+            if let Body::Unknown(why) = &here.body {
+                return Some(why);
+            }
+            here = here.step(steps.next()?)?;
+        }
+    }
 }
 
 /// What renders the subject's folder, as Argo CD 3.2 tells it (`util/app/discovery`): a section
@@ -201,6 +213,25 @@ pub fn render(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendered, Bloc
         unknown,
         inputs: rendering.inputs,
     })
+}
+
+/// Every object of a folder as Argo CD renders it without parameters of an Application; fields that cannot be told are left out.
+///
+/// # Errors
+/// When the folder cannot be rendered, or something in it is not modelled.
+pub fn objects(files: &dyn Files, folder: &str) -> Result<Vec<Value>, Blocker> {
+    let any = ObjectRef {
+        group: String::new(),
+        kind: String::new(),
+        namespace: String::new(),
+        name: String::new(),
+    };
+    let rendering = rendering(files, &Subject::plain(folder, &any))?;
+    if let Some(gap) = rendering.gaps.first() {
+        return Err(gap.blocker.clone());
+    }
+    let all = rendering.others.iter().chain([&rendering.target]);
+    Ok(all.filter_map(Traced::value).collect())
 }
 
 fn rendering(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendering, Blocker> {
@@ -240,6 +271,19 @@ fn pick(
     gaps: Vec<Gap>,
 ) -> Result<Rendering, Blocker> {
     let target = subject.target;
+    let mut objects = objects;
+    if target.kind.is_empty()
+        && let Some(last) = objects.pop()
+    {
+        // Nobody is asked about: every object is one of the others.
+        return Ok(Rendering {
+            tool,
+            target: last,
+            others: objects,
+            gaps,
+            inputs: Vec::new(),
+        });
+    }
     let (mut found, others): (Vec<_>, Vec<_>) = objects
         .into_iter()
         .partition(|object| is_target(object, target));

@@ -115,10 +115,10 @@ impl Reading<'_> {
             (_, true) => 2,
             _ => 3,
         });
-        if marks.iter().all(|mark| matches!(mark.act, Act::Written)) {
-            if let Some(mark) = marks.last_mut() {
-                mark.says = Some(value.clone());
-            }
+        if marks.iter().all(|mark| matches!(mark.act, Act::Written))
+            && let Some(mark) = marks.last_mut()
+        {
+            mark.says = Some(value.clone());
         }
         let body = match value
             .as_str()

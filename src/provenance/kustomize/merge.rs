@@ -28,7 +28,8 @@ pub(super) fn merge(
         (Body::Map(_), Body::Map(_)) => maps(dest, patch, path, builtin),
         (Body::List(_), Body::List(_)) => lists(dest, patch, path, builtin),
         (Body::Scalar(value), _) if value.is_null() => replace(dest, patch),
-        (Body::Unknown(_), _) => replace(dest, patch),
+        // Unknown it stays, whatever else is merged into it.
+        (Body::Unknown(_), _) => Ok(Kept::Yes),
         (Body::Scalar(_), Body::Scalar(_)) => replace(dest, patch),
         _ => Err(format!(
             "{path} is of another type in the object than in the patch"
@@ -168,6 +169,13 @@ fn lists(dest: &mut Traced, patch: &Traced, path: &Path, builtin: bool) -> Resul
         (None, true) => return union(dest, patch),
         (None, false) => return replace(dest, patch),
     };
+    if has_second_key(dest, patch, path, key) {
+        dest.body = Body::Unknown(format!(
+            "a patch merges {path}, whose items have two keys, which is not followed"
+        ));
+        dest.marks.extend(patch.marks.iter().cloned());
+        return Ok(Kept::Yes);
+    }
     check_keys(dest, patch, path, key)?;
     let Body::List(own) = &mut dest.body else {
         return Ok(Kept::Yes);
@@ -199,10 +207,8 @@ fn lists(dest: &mut Traced, patch: &Traced, path: &Path, builtin: bool) -> Resul
     Ok(Kept::Yes)
 }
 
-/// Every item needs its key, once; where the list has two keys, the second may not tell items
-/// apart.
+/// Every item needs its key, once.
 fn check_keys(dest: &Traced, patch: &Traced, path: &Path, key: &str) -> Result<(), String> {
-    let second = second_key(path, key);
     for list in [dest, patch] {
         let mut seen = Vec::new();
         for item in list.items().iter().filter(|item| !is_list_directive(item)) {
@@ -212,22 +218,18 @@ fn check_keys(dest: &Traced, patch: &Traced, path: &Path, key: &str) -> Result<(
             if seen.contains(&word) {
                 return Err(format!("two items of {path} have {key} {word}"));
             }
-            let others = [dest, patch].into_iter().flat_map(Traced::items);
-            let same = others.filter(|o| o.key(key).and_then(Traced::word).as_ref() == Some(&word));
-            let own = second.and_then(|second| item.key(second));
-            let differs = |other: &Traced| {
-                let other = second.and_then(|second| other.key(second));
-                own.zip(other).is_some_and(|(a, b)| a.word() != b.word())
-            };
-            if same.into_iter().any(differs) {
-                return Err(format!(
-                    "the items of {path} with {key} {word} differ in another key"
-                ));
-            }
             seen.push(word);
         }
     }
     Ok(())
+}
+
+/// Whether a list with two keys has the second one anywhere. kustomize then pairs items in ways
+/// that depend on what the others have (`mergeValues` of kyaml), and can lose fields.
+fn has_second_key(dest: &Traced, patch: &Traced, path: &Path, key: &str) -> bool {
+    let second = second_key(path, key);
+    let mut items = dest.items().iter().chain(patch.items());
+    second.is_some_and(|second| items.any(|item| item.key(second).is_some()))
 }
 
 /// Lists of words that are merged as sets.

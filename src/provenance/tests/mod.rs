@@ -64,6 +64,7 @@ pub(super) fn with(tree: &Tree, path: &str, old: &str, new: &str) -> Tree {
 pub(super) fn object(kind: &str, namespace: &str, name: &str) -> ObjectRef {
     let group = match kind {
         "Deployment" | "StatefulSet" | "DaemonSet" => "apps",
+        "CronJob" => "batch",
         _ => "",
     };
     ObjectRef {

@@ -1,13 +1,16 @@
-//! The repo-server: resolves what an Application follows to a commit, and renders plain manifest
-//! directories of that commit.
+//! The repo-server: resolves what an Application follows to a commit, and renders the manifests
+//! of that commit.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use git2::{ObjectType, Repository, Tree};
 use globset::{Glob, GlobMatcher};
 use serde_json::{Value, json};
 
 use super::TRACKING_ID;
+use crate::provenance::objects;
 use crate::sandbox::json::{flag, set, text};
 use crate::sandbox::kinds::by_manifest;
 use crate::sandbox::manifests;
@@ -109,17 +112,68 @@ pub(crate) fn render(
         )
     };
     let repository = repository(world, source).map_err(&fail)?;
-    let files = files(&repository, source, commit).map_err(&fail)?;
-    let mut out = Vec::new();
-    for (path, text) in files {
-        out.extend(objects_of(&path, &text).map_err(&fail)?);
-    }
+    let mut out = match rendered(&repository, source, commit).map_err(&fail)? {
+        Some(objects) => objects,
+        None => {
+            let mut plain = Vec::new();
+            for (path, text) in files(&repository, source, commit).map_err(&fail)? {
+                plain.extend(objects_of(&path, &text).map_err(&fail)?);
+            }
+            plain
+        }
+    };
     let namespace = text(app, "/spec/destination/namespace");
     let name = text(app, "/metadata/name");
     for object in &mut out {
         track(object, name, namespace);
     }
     Ok(out)
+}
+
+/// The objects of a kustomization or a chart, by unship's own reading of them: no program for
+/// either is part of the sandbox. What a real Argo CD makes of the same folder, the scenarios
+/// tell on a real one. `None` for a plain folder.
+fn rendered(
+    repository: &Repository,
+    source: &Value,
+    commit: &str,
+) -> Result<Option<Vec<Value>>, String> {
+    let path = text(source, "/path").trim_matches('/');
+    let folder = if path == "." { "" } else { path };
+    let at = |name: &str| match folder {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    };
+    let failed = |e: git2::Error| e.message().to_owned();
+    let object = repository.revparse_single(commit).map_err(failed)?;
+    let root = object.peel_to_tree().map_err(failed)?;
+    let marks = [
+        "kustomization.yaml",
+        "kustomization.yml",
+        "Kustomization",
+        "Chart.yaml",
+    ];
+    if !marks.iter().any(|name| root.get_path(at(name).as_ref()).is_ok()) {
+        return Ok(None);
+    }
+    let mut files = BTreeMap::new();
+    root.walk(git2::TreeWalkMode::PreOrder, |prefix, entry| {
+        let blob = entry.to_object(repository).ok().and_then(|o| o.into_blob().ok());
+        if let Some(text) = blob.and_then(|blob| String::from_utf8(blob.content().to_vec()).ok()) {
+            let name = String::from_utf8_lossy(entry.name_bytes());
+            files.insert(format!("{prefix}{name}"), Arc::from(text));
+        }
+        git2::TreeWalkResult::Ok
+    })
+    .map_err(failed)?;
+    for section in ["kustomize", "helm"] {
+        if source.get(section).is_some() {
+            return Err(format!("spec.source.{section} is not part of the sandbox"));
+        }
+    }
+    objects(&files, folder)
+        .map(Some)
+        .map_err(|blocker| blocker.message)
 }
 
 fn files(
@@ -140,18 +194,6 @@ fn files(
             .and_then(|o| o.peel_to_tree());
         found.map_err(|_| format!("{path}: app path does not exist"))?
     };
-    for (file, tool) in [
-        ("kustomization.yaml", "kustomize"),
-        ("kustomization.yml", "kustomize"),
-        ("Kustomization", "kustomize"),
-        ("Chart.yaml", "helm"),
-    ] {
-        if tree.get_name(file).is_some() {
-            return Err(format!(
-                "`{tool}` is not part of the sandbox; it renders plain directories ({path}/{file})"
-            ));
-        }
-    }
     let directory = source.get("directory").cloned().unwrap_or(Value::Null);
     let matcher = |field: &str| -> Result<Option<GlobMatcher>, String> {
         let pattern = directory.get(field).and_then(Value::as_str).unwrap_or("");
