@@ -108,7 +108,7 @@ const ROOMS: [Room; 17] = [
     },
     Room {
         name: "sandbox",
-        may: &["provenance"],
+        may: &["model", "provenance"],
         pure: false,
     },
     Room {

@@ -58,6 +58,7 @@ impl Files for CommitFiles<'_> {
     fn text(&self, path: &str) -> Option<Arc<str>> {
         match self.repository.blob_at(self.commit, path) {
             Ok(blob) => String::from_utf8(blob?.bytes).ok().map(Arc::from),
+            Err(GitError::NotAFile { .. }) => None,
             Err(error) => {
                 self.fail(error);
                 None

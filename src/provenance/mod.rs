@@ -215,18 +215,26 @@ pub fn render(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendered, Bloc
     })
 }
 
-/// Every object of a folder as Argo CD renders it without parameters of an Application; fields that cannot be told are left out.
+/// Every object of an Application's folder as Argo CD renders it; fields that cannot be told are left out.
 ///
 /// # Errors
 /// When the folder cannot be rendered, or something in it is not modelled.
-pub fn objects(files: &dyn Files, folder: &str) -> Result<Vec<Value>, Blocker> {
+pub fn objects(
+    files: &dyn Files,
+    application: &Application,
+    folder: &str,
+) -> Result<Vec<Value>, Blocker> {
     let any = ObjectRef {
         group: String::new(),
         kind: String::new(),
         namespace: String::new(),
         name: String::new(),
     };
-    let rendering = rendering(files, &Subject::plain(folder, &any))?;
+    let subject = Subject {
+        application: Some(application),
+        ..Subject::plain(folder, &any)
+    };
+    let rendering = rendering(files, &subject)?;
     if let Some(gap) = rendering.gaps.first() {
         return Err(gap.blocker.clone());
     }

@@ -23,6 +23,13 @@ impl Stage {
         }
     }
 
+    /// Sets an image in the Application itself, over whatever Git says.
+    pub(crate) fn override_image(&self, image: &str) {
+        let patch = json!({"spec": {"source": {"kustomize": {"images": [image]}}}});
+        self.patch(Kind::Application, &patch);
+        self.refresh();
+    }
+
     /// Waits until nobody has written to the Application for two seconds: its controller goes on
     /// with what it has begun or queued before it hears of the annotation.
     fn wait_left_alone(&self) {

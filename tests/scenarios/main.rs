@@ -18,6 +18,7 @@ mod levers;
 mod looking;
 mod plans;
 mod races;
+mod rendered;
 mod repository;
 mod requesting;
 mod resuming;
@@ -63,6 +64,10 @@ scenarios! {
     branches:
         a_protected_branch_gets_a_side_branch
         a_remote_that_takes_nothing_gets_a_request;
+    rendered:
+        a_kustomize_image_is_rolled_back
+        a_helm_value_is_rolled_back
+        an_override_in_the_application_is_refused;
     requesting:
         a_request_becomes_one_bead
         a_rollback_is_put_on_record

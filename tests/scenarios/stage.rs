@@ -22,6 +22,18 @@ pub(crate) const MANIFEST: &str = "k8s/apexalgo-iad/mcp/zai-proxy.yml";
 pub(crate) const OTHERS_FILE: &str = "k8s/apexalgo-iad/search/indexer.yaml";
 /// The Deployment.
 pub(crate) const WORKLOAD: &str = "zai-proxy";
+const OVERLAY: &str = "# Promotions change the tag here, and nothing else.
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: NAMESPACE
+resources:
+- ../../base
+images:
+- name: ronaldraygun/zai-proxy
+  newTag: RELEASE   # set by the release job
+";
+const VALUES: &str = "# production\nimage:\n  tag: \"RELEASE\"  # set by the release job\n";
+const CHART: &str = "apiVersion: v2\nname: zai-proxy\nversion: 0.1.0\n";
 /// The good and the bad release.
 pub(crate) const GOOD: &str = "1.2.0";
 pub(crate) const BAD: &str = "1.2.1-crash";
@@ -41,6 +53,20 @@ pub(crate) struct Setting {
     pub(crate) own_project: bool,
     /// More files of the first commit.
     pub(crate) files: Vec<(&'static str, &'static str)>,
+    /// What the manifests are written with.
+    pub(crate) layout: Layout,
+}
+
+/// What a stage's manifests are written with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Plain manifests.
+    #[default]
+    Plain,
+    /// A base and an overlay that sets the image's tag.
+    Kustomize,
+    /// A chart in the repository, with a values file of the environment.
+    Helm,
 }
 
 /// A scenario's place in the world.
@@ -56,6 +82,7 @@ pub(crate) struct Stage {
     progress_deadline: Option<u32>,
     replicas: Option<u32>,
     own_project: bool,
+    layout: Layout,
 }
 
 /// Git's side of a stage.
@@ -79,10 +106,16 @@ impl Stage {
         let team = Clone::new(world, &stage.name, folder, "Mira Okafor");
         stage.source = Some(Source { bare, team });
         let manifest = stage.manifest(first);
+        let around = stage.around();
         let mut files = vec![
-            (MANIFEST, Some(manifest.as_str())),
+            (stage.release_file(), Some(manifest.as_str())),
             (OTHERS_FILE, Some(OTHERS)),
         ];
+        files.extend(
+            around
+                .iter()
+                .map(|(path, text)| (*path, Some(text.as_str()))),
+        );
         files.extend(
             setting
                 .files
@@ -110,6 +143,7 @@ impl Stage {
             progress_deadline: setting.progress_deadline,
             replicas: setting.replicas,
             own_project: setting.own_project,
+            layout: setting.layout,
         }
     }
 
@@ -155,8 +189,17 @@ impl Stage {
         }
     }
 
-    /// The manifest at a release.
+    /// The file that a release changes, as it is at that release.
     pub(crate) fn manifest(&self, release: &str) -> String {
+        match self.layout {
+            Layout::Plain => {}
+            Layout::Kustomize => {
+                return OVERLAY
+                    .replace("NAMESPACE", &self.name)
+                    .replace("RELEASE", release);
+            }
+            Layout::Helm => return VALUES.replace("RELEASE", release),
+        }
         let text = FIXTURE
             .replace("namespace: mcp", &format!("namespace: {}", self.name))
             .replace("1.2.0", release);
@@ -169,11 +212,61 @@ impl Stage {
             .replace("  replicas: 1", &replicas)
     }
 
+    /// That file's path.
+    pub(crate) const fn release_file(&self) -> &'static str {
+        match self.layout {
+            Layout::Plain => MANIFEST,
+            Layout::Kustomize => "apps/zai-proxy/overlays/prod/kustomization.yaml",
+            Layout::Helm => "charts/zai-proxy/values-prod.yaml",
+        }
+    }
+
+    /// The files that the one of a release is rendered with.
+    fn around(&self) -> Vec<(&'static str, String)> {
+        let bare = FIXTURE.replace("  namespace: mcp\n", "");
+        match self.layout {
+            Layout::Plain => Vec::new(),
+            Layout::Kustomize => vec![
+                ("apps/zai-proxy/base/deployment.yaml", bare),
+                (
+                    "apps/zai-proxy/base/kustomization.yaml",
+                    "resources: [deployment.yaml]\n".to_owned(),
+                ),
+            ],
+            Layout::Helm => vec![
+                ("charts/zai-proxy/Chart.yaml", CHART.to_owned()),
+                (
+                    "charts/zai-proxy/values.yaml",
+                    "image: {repository: ronaldraygun/zai-proxy, tag: latest}\n".to_owned(),
+                ),
+                (
+                    "charts/zai-proxy/templates/zai-proxy.yaml",
+                    bare.replace(
+                        "ronaldraygun/zai-proxy:1.2.0",
+                        "{{ .Values.image.repository }}:{{ .Values.image.tag }}",
+                    ),
+                ),
+            ],
+        }
+    }
+
+    /// The Application's source, without the repository.
+    fn place_in_git(&self) -> Value {
+        match self.layout {
+            Layout::Plain => json!({"path": "k8s/apexalgo-iad/mcp",
+                "directory": {"recurse": true, "include": "{*.yaml,*.yml}"}}),
+            Layout::Kustomize => json!({"path": "apps/zai-proxy/overlays/prod"}),
+            Layout::Helm => json!({"path": "charts/zai-proxy",
+                "helm": {"valueFiles": ["values-prod.yaml"]}}),
+        }
+    }
+
     /// Commits a release; nothing is pushed.
     pub(crate) fn release(&self, release: &str) -> String {
         let text = self.manifest(release);
         let message = format!("chore: promote zai-proxy to v{release}");
-        self.team().commit(&message, &[(MANIFEST, Some(&text))])
+        self.team()
+            .commit(&message, &[(self.release_file(), Some(&text))])
     }
 
     /// Commits a release, pushes it and has Argo CD look.
@@ -209,14 +302,15 @@ impl Stage {
             "metadata": {"name": name, "namespace": "argocd"},
             "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
                 "clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}});
+        let mut source = self.place_in_git();
+        let url = format!("{}/{name}.git", world.variable("UNSHIP_WORLD_GIT_URL"));
+        source["repoURL"] = json!(url);
+        source["targetRevision"] = json!("main");
         let application = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
             "metadata": {"name": name, "namespace": "argocd"},
             "spec": {
                 "project": if self.own_project { name } else { "default" },
-                "source": {
-                    "repoURL": format!("{}/{name}.git", world.variable("UNSHIP_WORLD_GIT_URL")),
-                    "path": "k8s/apexalgo-iad/mcp", "targetRevision": "main",
-                    "directory": {"recurse": true, "include": "{*.yaml,*.yml}"}},
+                "source": source,
                 "destination": {"server": "https://kubernetes.default.svc", "namespace": name},
                 "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}}});
         world.wait(async {

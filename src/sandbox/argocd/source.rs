@@ -10,6 +10,7 @@ use globset::{Glob, GlobMatcher};
 use serde_json::{Value, json};
 
 use super::TRACKING_ID;
+use crate::model::Application;
 use crate::provenance::objects;
 use crate::sandbox::json::{flag, set, text};
 use crate::sandbox::kinds::by_manifest;
@@ -112,7 +113,7 @@ pub(crate) fn render(
         )
     };
     let repository = repository(world, source).map_err(&fail)?;
-    let mut out = match rendered(&repository, source, commit).map_err(&fail)? {
+    let mut out = match rendered(&repository, (app, source), commit).map_err(&fail)? {
         Some(objects) => objects,
         None => {
             let mut plain = Vec::new();
@@ -135,7 +136,7 @@ pub(crate) fn render(
 /// tell on a real one. `None` for a plain folder.
 fn rendered(
     repository: &Repository,
-    source: &Value,
+    (app, source): (&Value, &Value),
     commit: &str,
 ) -> Result<Option<Vec<Value>>, String> {
     let path = text(source, "/path").trim_matches('/');
@@ -153,12 +154,18 @@ fn rendered(
         "Kustomization",
         "Chart.yaml",
     ];
-    if !marks.iter().any(|name| root.get_path(at(name).as_ref()).is_ok()) {
+    if !marks
+        .iter()
+        .any(|name| root.get_path(at(name).as_ref()).is_ok())
+    {
         return Ok(None);
     }
     let mut files = BTreeMap::new();
     root.walk(git2::TreeWalkMode::PreOrder, |prefix, entry| {
-        let blob = entry.to_object(repository).ok().and_then(|o| o.into_blob().ok());
+        let blob = entry
+            .to_object(repository)
+            .ok()
+            .and_then(|o| o.into_blob().ok());
         if let Some(text) = blob.and_then(|blob| String::from_utf8(blob.content().to_vec()).ok()) {
             let name = String::from_utf8_lossy(entry.name_bytes());
             files.insert(format!("{prefix}{name}"), Arc::from(text));
@@ -166,12 +173,7 @@ fn rendered(
         git2::TreeWalkResult::Ok
     })
     .map_err(failed)?;
-    for section in ["kustomize", "helm"] {
-        if source.get(section).is_some() {
-            return Err(format!("spec.source.{section} is not part of the sandbox"));
-        }
-    }
-    objects(&files, folder)
+    objects(&files, &Application::from_json(app)?, folder)
         .map(Some)
         .map_err(|blocker| blocker.message)
 }
