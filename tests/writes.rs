@@ -349,6 +349,7 @@ fn scope(world: &common::World) -> Scope {
         cache: world.engineer.home.join("cache"),
         with: Vec::new(),
         commit: None,
+        removed: None,
         depth: 5,
         git: false,
         rights: true,

@@ -1,5 +1,5 @@
-//! `unship abort`: a canary out. Evidence first, no replicas, the manifest kept,
-//! production proved untouched.
+//! `unship abort`: a canary out. Evidence first, no replicas, the manifest kept or
+//! removed, production proved untouched.
 
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ use crate::exit::ExitStatus;
 use crate::git::RepositoryPath;
 use crate::model::{CommitId, WorkloadKind, WorkloadRef};
 use crate::observe::{Error as ObserveError, Sight, observe, tip_of_clone};
-use crate::plan::{Intent, Request, To};
+use crate::plan::{Decision, Intent, Request, To};
 use crate::verify::Guard;
 
 /// Arguments of `unship abort`.
@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// Where the failure is put on record: auto and br create a bead where the tracker works
     #[arg(long, value_enum, value_name = "WHERE", default_value = "auto")]
     record: RecordArg,
+    /// Remove its manifest from Git, too, once evidence and record exist
+    #[arg(long, conflicts_with = "emergency")]
+    delete: bool,
     #[command(flatten)]
     manner: Manner,
     #[command(flatten)]
@@ -64,9 +67,9 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     );
     let (mut planned, guard) = (planned?, guard?);
     if guard.is_none()
-        && let crate::plan::Decision::Plan(prepared) = &mut planned.decision
+        && let Decision::Plan(prepared) = &mut planned.decision
     {
-        prepared.plan.warnings.push(
+        prepared.plan.warn(
             "no production workload is named: whether it stays untouched is not checked (--production NAME)"
                 .to_owned(),
         );
@@ -78,7 +81,12 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
         guard,
         ..Consent::of(&args.acting, &args.manner)
     };
-    Box::pin(carry_out(global, &context, planned, &consent, ui)).await
+    let first = args.delete && !planned.request.intent.deletes();
+    let ended = Box::pin(carry_out(global, &context, planned, &consent, ui)).await?;
+    if first && ended == ExitStatus::Success {
+        ui.note("the manifest is still in Git: the same command once more removes it");
+    }
+    Ok(ended)
 }
 
 /// Which workload is the canary and which the production: as the flags, the user's
@@ -223,6 +231,7 @@ async fn plan(
         intent: Intent::Abort {
             production: roles.production.clone(),
             record: args.record.word().to_owned(),
+            delete: args.delete,
         },
         ..Request::new(reference)
     };
@@ -230,7 +239,13 @@ async fn plan(
     let mut request = in_manner(request, &args.manner)?;
     request.consent = args.acting.yes;
     let scope = context.scope(kind, roles.canary.clone(), &args.source);
-    decide(context, scope_for(scope, &request), request).await
+    let mut planned = decide(context, scope_for(scope, &request), request).await?;
+    if let Decision::Plan(prepared) = &planned.decision {
+        // Where the replicas must be 0 first, the plan is that of an abort that keeps the
+        // manifest, and so is its run.
+        planned.request.intent = prepared.plan.request.intent.clone();
+    }
+    Ok(planned)
 }
 
 async fn guard(

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::run::Run;
 use super::{Event, Pace};
 use crate::git::RepositoryPath;
-use crate::model::{Application, CommitId, Desired, Verdict, Workload};
-use crate::verify::{Landing, Relation, judge_landing};
+use crate::model::{Application, CommitId, Desired, Presence, Verdict, Workload};
+use crate::observe::is_absent;
+use crate::verify::{Landing, Relation, judge_landing, judge_pruned};
 
 /// How a wait ended.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Wai
     let mut refresh = true;
     loop {
         let look = run.look_for_landing(refresh);
-        let (application, workload) = tokio::select! {
+        let (application, live) = tokio::select! {
             biased;
             () = stopped(run.stop()) => return Waited::Stopped,
             both = tokio::time::timeout(deadline.saturating_sub(began.elapsed()), look) => match both {
@@ -69,13 +70,21 @@ pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Wai
                 None => Relation::Unknown,
             };
             refresh = relation != Relation::HasContent;
-            judge_landing(
-                application.as_ref(),
-                relation,
-                &run.target().object(),
-                workload.as_ref(),
-                &aim.desired,
-            )
+            match &live {
+                live if aim.desired.removal.is_some() => {
+                    judge_pruned(application.as_ref(), relation, live)
+                }
+                live => judge_landing(
+                    application.as_ref(),
+                    relation,
+                    &run.target().object(),
+                    match live {
+                        Presence::There(workload) => Some(workload),
+                        Presence::Gone | Presence::Unreadable => None,
+                    },
+                    &aim.desired,
+                ),
+            }
         };
         match landing.verdict {
             Verdict::Holds => {
@@ -157,6 +166,14 @@ async fn relation(
         {
             return Some(Relation::Older);
         }
+        if aim.desired.removal.is_some() {
+            let absent = is_absent(&repository, (&compared, &file), &target).ok()??;
+            return Some(match (absent, &aim.commit) {
+                (true, _) => Relation::HasContent,
+                (false, Some(_)) => Relation::Superseded,
+                (false, None) => Relation::Older,
+            });
+        }
         let blob = repository.blob_at(&compared, &file).ok()??;
         let text = String::from_utf8_lossy(&blob.bytes);
         let found = crate::observe::fields_of(&text, &target)?;
@@ -224,7 +241,7 @@ impl Run {
         self.sight.observation.argocd.application.is_some()
     }
 
-    async fn look_for_landing(&self, refresh: bool) -> (Option<Application>, Option<Workload>) {
-        tokio::join!(self.application(refresh, REFRESH_LIMIT), self.workload())
+    async fn look_for_landing(&self, refresh: bool) -> (Option<Application>, Presence) {
+        tokio::join!(self.application(refresh, REFRESH_LIMIT), self.presence())
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use super::journal::{Head, Journal, Record, StoredRun, TargetLock};
+use super::journal::{Journal, Record, StoredRun, TargetLock};
 use super::land::Aim;
 use super::run::{End, Run, holder, lock_name};
 use super::{Error, Setup};
 use crate::git::GitError;
-use crate::model::{CommitId, Desired, Workload};
-use crate::observe::Sight;
+use crate::model::{CommitId, Desired, PodTemplate, Workload};
+use crate::observe::{Sight, is_absent};
 use crate::plan::{Decision, Prepared, build};
 use crate::report::{RunReport, RunState};
 use crate::timeline::Timeline;
@@ -27,7 +27,7 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
     let decision = build(&sight.observation, &timeline, &request);
     let done = stored.finished();
     let found = if stored.plan.is_through_git() {
-        find_commit(&sight, &stored.head).await
+        find_commit(&sight, &stored).await
     } else {
         Ok(None)
     };
@@ -146,7 +146,9 @@ struct Own {
     still: bool,
 }
 
-async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
+async fn find_commit(sight: &Sight, stored: &StoredRun) -> Result<Option<Own>, Error> {
+    let head = &stored.head;
+    let removal = stored.plan.removal();
     let (Some(path), Some(git)) = (&sight.repository, &sight.observation.git) else {
         return Ok(None);
     };
@@ -159,6 +161,18 @@ async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
         else {
             return Ok(None);
         };
+        if let Some(removal) = removal {
+            let absent = |id| is_absent(&repository, (id, &file), &target);
+            let own = Own {
+                commit: commit.id.clone(),
+                aim: Aim {
+                    commit: Some(commit.id.clone()),
+                    desired: Desired::removed(PodTemplate::absent(), removal),
+                },
+                still: absent(&tip)? == Some(true),
+            };
+            return Ok((absent(&commit.id)? == Some(true)).then_some(own));
+        }
         let fields_at = |id: &CommitId| -> Result<_, GitError> {
             let blob = repository.blob_at(id, &file)?;
             let text = blob.map(|blob| String::from_utf8_lossy(&blob.bytes).into_owned());

@@ -39,6 +39,7 @@ mod tests;
 mod text;
 mod tree;
 mod verify;
+mod without;
 
 pub use compare::{Change, diff_values, diff_values_at};
 pub use diff::{DiffOptions, unified_diff};

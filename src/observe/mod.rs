@@ -13,7 +13,7 @@ mod states;
 
 pub use again::on_new_tip;
 pub use source::tip_of_clone;
-pub use states::fields_of;
+pub use states::{fields_of, is_absent};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,6 +65,9 @@ pub struct Scope {
     pub commit: Option<String>,
     /// How many states of the template are wanted at most.
     pub depth: usize,
+    /// The file from which a run took the target's document: the object and the document
+    /// need not be there any more.
+    pub removed: Option<String>,
     /// Whether Git is looked at.
     pub git: bool,
     /// Whether the rights that decide over routes are asked: for a decision, not for a

@@ -19,6 +19,7 @@ mod later;
 mod live;
 mod message;
 mod provenance;
+mod removal;
 mod request;
 mod restore;
 mod steps;
@@ -37,7 +38,7 @@ pub use request::{Allow, Goal, Intent, Only, Request, Route, To, Variable, parse
 pub use target::bad_release;
 
 pub use crate::model::Blocker;
-use crate::model::{DocumentIndex, PlanId, SideChange, WorkloadKind};
+use crate::model::{DocumentIndex, PlanId, Removal, SideChange, WorkloadKind};
 use crate::timeline::Grade;
 
 /// The version of the JSON shapes.
@@ -123,6 +124,9 @@ pub struct Target {
     pub history_id: Option<i64>,
     /// Replicas before and after, where they change.
     pub replicas: Option<(i64, i64)>,
+    /// What becomes of the object, where its document is taken out of Git.
+    #[serde(default)]
+    pub removal: Option<Removal>,
 }
 
 /// One way of acting, and whether it can be gone.
@@ -147,7 +151,7 @@ pub struct PlannedFile {
     pub diff: String,
     /// SHA-256 of the file before.
     pub before: String,
-    /// SHA-256 of the file after.
+    /// SHA-256 of the file after; empty where the file is removed.
     pub after: String,
 }
 
@@ -312,6 +316,18 @@ impl Plan {
     fn with_git_part(&mut self, effect_id: Option<String>) {
         self.git_effect_id = effect_id;
         self.plan_id = assemble::plan_id(self);
+    }
+
+    /// Notes what should be known before saying yes; the plan's id follows.
+    pub(crate) fn warn(&mut self, text: String) {
+        self.warnings.push(text);
+        self.plan_id = assemble::plan_id(self);
+    }
+
+    /// What becomes of the object, where its document is taken out of Git.
+    #[must_use]
+    pub fn removal(&self) -> Option<Removal> {
+        self.targets.first().and_then(|target| target.removal)
     }
 
     /// Whether a step does this.

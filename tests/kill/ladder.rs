@@ -213,3 +213,41 @@ fn killed_at_each_point_an_abort_takes_the_canary_out_once() {
         assert_out(&world, &goes_on(&world), &what);
     });
 }
+
+#[test]
+fn killed_at_each_point_a_canary_is_deleted_once() {
+    fn arguments(world: &World) -> Vec<&str> {
+        vec![
+            "abort",
+            "zai-proxy",
+            "-n",
+            &world.name,
+            "--delete",
+            "--record",
+            "file",
+            "--yes",
+            "-o",
+            "json",
+        ]
+    }
+    fn assert_gone(world: &World, outcome: &Outcome, what: &str) {
+        assert_eq!(outcome.code, Some(0), "{what}: {}", outcome.shown());
+        let place = ("apps", "Deployment", world.name.as_str(), "zai-proxy");
+        let live = bed().sandbox.get(place.0, place.1, place.2, place.3);
+        assert!(live.is_none(), "{what}: it is there");
+        assert_eq!(world.own_commits().len(), 1, "{what}: one commit");
+        assert_eq!(world.run_folders().len(), 1, "{what}: one run");
+    }
+    let model = world("delete");
+    let (names, outcome) = points(&model, &arguments(&model));
+    assert_gone(&model, &outcome, "undisturbed");
+    for name in ["kept record", "pushed", "waited land"] {
+        assert!(names.iter().any(|own| own == name), "{name} in {names:?}");
+    }
+    for_each(chosen(names.len() - 1, 1), |at| {
+        let what = format!("killed at {at} ({})", names[at - 1]);
+        let world = world("delete");
+        killed(&world, &arguments(&world), at);
+        assert_gone(&world, &goes_on(&world), &what);
+    });
+}

@@ -118,6 +118,92 @@ pub(crate) fn a_canary_with_errors_is_taken_out(world: &'static World) {
     }
 }
 
+/// A stage with a canary beside production that serves.
+fn with_canary(world: &'static World, name: &str) -> (Stage, String) {
+    let stage = Stage::new(world, name, (GOOD, &Setting::default()));
+    let canary = CANARY.replace("namespace: mcp", &format!("namespace: {}", stage.name));
+    stage
+        .team()
+        .commit("feat: canary of 1.3.0", &[(FILE, Some(&canary))]);
+    stage.team().push();
+    stage.refresh();
+    world.until("the canary serves", || {
+        let ready = deployment(&stage, "zai-proxy-canary")
+            .map(|canary| canary["status"]["readyReplicas"].clone());
+        (ready == Some(1.into()))
+            .then_some(())
+            .ok_or_else(|| format!("{ready:?} ready"))
+    });
+    (stage, canary)
+}
+
+fn delete(stage: &Stage) -> Vec<&str> {
+    vec![
+        "abort",
+        "zai-proxy-canary",
+        "-n",
+        &stage.name,
+        "--production",
+        "zai-proxy",
+        "--record",
+        "file",
+        "--delete",
+        "--yes",
+    ]
+}
+
+fn files(stage: &Stage) -> String {
+    let tree = ["ls-tree", "-r", "--name-only", "refs/heads/main"];
+    crate::repository::git(stage.bare(), &tree)
+}
+
+/// One commit takes the manifest out, Argo CD prunes the object, production is as it was.
+pub(crate) fn a_canary_is_deleted_through_git(world: &'static World) {
+    let (stage, _) = with_canary(world, "canary-delete");
+    let before = stage.tip();
+    let production = deployment(&stage, "zai-proxy").expect("production");
+    let others = files(&stage).replace(&format!("{FILE}\n"), "");
+    let run = stage.user().run(&delete(&stage)).ends_with(0);
+    for check in ["gone", "argocd", "production", "branch"] {
+        assert_eq!(run.check(check)["verdict"], "holds", "{}", run.story());
+    }
+    assert!(deployment(&stage, "zai-proxy-canary").is_none());
+    assert_eq!(stage.commits_since(&before).len(), 1);
+    assert_eq!(files(&stage), others, "only that file");
+    let after = deployment(&stage, "zai-proxy").expect("production");
+    for field in ["uid", "generation"] {
+        assert_eq!(after["metadata"][field], production["metadata"][field]);
+    }
+    let evidence = std::path::PathBuf::from(run.json["evidence"].as_str().unwrap_or_default());
+    assert!(evidence.join("manifest.json").is_file(), "the bundle");
+    let record = std::fs::read_to_string(evidence.with_file_name("record.md")).expect("a record");
+    assert!(
+        record.contains("its manifest is removed from Git"),
+        "{record}"
+    );
+}
+
+/// Where Argo CD does not prune, the first run sets the replicas to 0, the second removes the
+/// manifest, and the object stays without pods.
+pub(crate) fn a_canary_that_is_not_pruned_is_at_0_first(world: &'static World) {
+    let (stage, canary) = with_canary(world, "canary-left");
+    let policy = serde_json::json!({"spec": {"syncPolicy": {"automated": {"prune": false}}}});
+    stage.patch(Kind::Application, &policy);
+    let user = stage.user();
+    let run = user.run(&delete(&stage)).ends_with(0);
+    assert_eq!(run.check("replicas")["verdict"], "holds", "{}", run.story());
+    let text = stage.file_at("refs/heads/main", FILE);
+    assert_eq!(text, canary.replace("replicas: 1", "replicas: 0"));
+    let run = user.run(&delete(&stage)).ends_with(0);
+    for check in ["gone", "production", "branch"] {
+        assert_eq!(run.check(check)["verdict"], "holds", "{}", run.story());
+    }
+    assert!(!files(&stage).contains(FILE));
+    stage.refresh();
+    let left = deployment(&stage, "zai-proxy-canary").expect("it stays");
+    assert_eq!(left["spec"]["replicas"], 0);
+}
+
 /// The whole rehearsal as the observer: seven named tests, zero writes.
 pub(crate) fn a_drill_writes_nothing(world: &'static World) {
     let story = Stage::with_bad_release(world, "drill");

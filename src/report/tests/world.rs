@@ -185,6 +185,7 @@ pub(super) fn world(extra: &str) -> Observation {
             states,
             history_end: HistoryEnd::Root,
             overrides: vec![],
+            named_in: vec![],
             deployed: vec![],
             resolved: None,
             companions: vec![],
