@@ -1,7 +1,7 @@
 //! A canary's document taken out of Git: what is certain to go, and what must be at 0 first.
 
 use super::*;
-use crate::model::{Hpa, Removal};
+use crate::model::Hpa;
 
 fn delete() -> Request {
     Request {
