@@ -244,6 +244,7 @@ pub(super) async fn apply(
         summary: args.summary_file.clone(),
         author: args.author.clone(),
         guard: None,
+        code: None,
     };
     Box::pin(carry_out(&global, &context, planned, &consent, ui)).await
 }

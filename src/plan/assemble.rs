@@ -75,6 +75,7 @@ pub(super) fn assemble(
         route: route.word().to_owned(),
         rungs: rungs(&ladder(observation, request, agrees), route),
         commits,
+        code: None,
         patch: parts
             .patch
             .map(|(before, after)| live_diff(&before, &after)),

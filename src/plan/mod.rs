@@ -171,6 +171,40 @@ pub struct PlannedCommit {
     pub files: Vec<PlannedFile>,
 }
 
+/// A commit of the code that is reverted in its own repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedRevert {
+    /// Repository URL, without credentials.
+    pub repository: String,
+    /// Where its clone is.
+    pub clone: String,
+    /// Name of the remote in that clone.
+    pub remote: String,
+    /// The branch that gets the revert.
+    pub branch: String,
+    /// The tip that the plan was made from.
+    pub parent: String,
+    /// The commit that is reverted, in full.
+    pub commit: String,
+    /// Its subject.
+    pub subject: String,
+    /// What changes. The files' texts are not shown.
+    pub files: Vec<RevertedFile>,
+}
+
+/// One file of a planned revert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevertedFile {
+    /// Path from the repository's root.
+    pub path: String,
+    /// SHA-256 of the file before; empty where there is none.
+    pub before: String,
+    /// SHA-256 of the file after; empty where the file is removed.
+    pub after: String,
+}
+
 /// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -278,6 +312,9 @@ pub struct Plan {
     pub rungs: Vec<Rung>,
     /// The commits; empty when Git already has the target state.
     pub commits: Vec<PlannedCommit>,
+    /// A commit of the code that is reverted once the canary is out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<PlannedRevert>,
     /// The patch of the live object as a unified diff; environment values are masked.
     pub patch: Option<String>,
     /// Every write to the cluster and to Argo CD that the steps may send, each as verb,
@@ -318,6 +355,12 @@ impl Plan {
         self.plan_id = assemble::plan_id(self);
     }
 
+    /// Adds a revert of the code; the plan's id follows.
+    pub(crate) fn revert_code(&mut self, code: PlannedRevert) {
+        self.code = Some(code);
+        self.plan_id = assemble::plan_id(self);
+    }
+
     /// Notes what should be known before saying yes; the plan's id follows.
     pub(crate) fn warn(&mut self, text: String) {
         self.warnings.push(text);
@@ -339,7 +382,7 @@ impl Plan {
     /// Whether anything would be changed.
     #[must_use]
     pub fn acts(&self) -> bool {
-        !self.commits.is_empty() || !self.writes.is_empty()
+        !self.commits.is_empty() || !self.writes.is_empty() || self.code.is_some()
     }
 
     /// Whether the change goes through Git first.

@@ -33,6 +33,21 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
             out.push_str(&diff_text(&file.diff));
         }
     }
+    if let Some(code) = &plan.code {
+        out.push_str(&format!(
+            "\nonce the canary is out: revert of {} {:?}\n  one commit on {} of {}, pushed without force\n",
+            code.commit.get(..7).unwrap_or(&code.commit),
+            one_line(&code.subject, 200),
+            code.branch,
+            code.repository
+        ));
+        for file in &code.files {
+            out.push_str(&format!("  {}\n", one_line(&file.path, 200)));
+        }
+        out.push_str(
+            "  (for commits that nobody pushed `git reset --hard HEAD~1` is the other way; it throws work away and is never run)\n",
+        );
+    }
     out.push_str("\nsteps\n");
     for step in &plan.steps {
         out.push_str(&format!(
