@@ -68,7 +68,7 @@ impl Run {
             }
             let end = match step.action {
                 Action::Verify => {
-                    let end = self.verify(&aim).await?;
+                    let end = Box::pin(self.verify(&aim)).await?;
                     let end = code::revert(self, end).await?;
                     self.keep_rollback_record(&end).await?;
                     return Ok(end);

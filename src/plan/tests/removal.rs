@@ -80,8 +80,10 @@ fn a_file_of_which_nothing_is_left_is_removed() {
     assert_eq!(refused(&seen, &edited), ["file-goes"]);
 }
 
+type Change = fn(&mut Observation);
+
 /// What keeps Argo CD from pruning, each as a change of the world.
-fn keeping() -> Vec<(&'static str, fn(&mut Observation))> {
+fn keeping() -> Vec<(&'static str, Change)> {
     fn app(seen: &mut Observation) -> &mut crate::model::Application {
         seen.argocd.application.as_mut().unwrap()
     }
