@@ -35,9 +35,12 @@ fn unmanaged(prefix: &str) -> WorkloadRef {
                 {"name": "web", "image": "example.org/web:2",
                  "env": [{"name": "TOKEN", "value": "canary-sekret"}]}]}}}});
     bed().sandbox.create(object).unwrap();
+    let namespace = world.name.clone();
+    // The test goes on with what the world has in the cluster.
+    std::mem::forget(world);
     WorkloadRef {
         kind: WorkloadKind::Deployment,
-        namespace: world.name,
+        namespace,
         name: "web".to_owned(),
     }
 }
@@ -349,6 +352,7 @@ fn scope(world: &common::World) -> Scope {
         cache: world.engineer.home.join("cache"),
         with: Vec::new(),
         commit: None,
+        removed: None,
         depth: 5,
         git: false,
         rights: true,

@@ -1,5 +1,7 @@
-//! `unship abort`: a canary out. Evidence first, no replicas, the manifest kept,
-//! production proved untouched.
+//! `unship abort`: a canary out. Evidence first, no replicas, the manifest kept or
+//! removed, production proved untouched.
+
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -11,11 +13,12 @@ use super::records::RecordArg;
 use super::rollback::in_manner;
 use super::ui::Ui;
 use crate::config::{RepositoryConfig, Service};
+use crate::execute::reverted_files;
 use crate::exit::ExitStatus;
-use crate::git::RepositoryPath;
-use crate::model::{CommitId, WorkloadKind, WorkloadRef};
+use crate::git::{Repository, RepositoryPath};
+use crate::model::{CommitId, WorkloadKind, WorkloadRef, mask_url};
 use crate::observe::{Error as ObserveError, Sight, observe, tip_of_clone};
-use crate::plan::{Intent, Request, To};
+use crate::plan::{Decision, Intent, PlannedRevert, Request, To};
 use crate::verify::Guard;
 
 /// Arguments of `unship abort`.
@@ -32,6 +35,15 @@ pub(super) struct Args {
     /// Where the failure is put on record: auto and br create a bead where the tracker works
     #[arg(long, value_enum, value_name = "WHERE", default_value = "auto")]
     record: RecordArg,
+    /// Remove its manifest from Git, too, once evidence and record exist
+    #[arg(long, conflicts_with = "emergency")]
+    delete: bool,
+    /// A clone of the code's repository, whose checked-out branch gets a revert afterwards
+    #[arg(long, value_name = "PATH", requires = "code_commit")]
+    code_repo: Option<PathBuf>,
+    /// The commit of the code that is at fault
+    #[arg(long, value_name = "COMMIT", requires = "code_repo")]
+    code_commit: Option<String>,
     #[command(flatten)]
     manner: Manner,
     #[command(flatten)]
@@ -64,21 +76,93 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     );
     let (mut planned, guard) = (planned?, guard?);
     if guard.is_none()
-        && let crate::plan::Decision::Plan(prepared) = &mut planned.decision
+        && let Decision::Plan(prepared) = &mut planned.decision
     {
-        prepared.plan.warnings.push(
+        prepared.plan.warn(
             "no production workload is named: whether it stays untouched is not checked (--production NAME)"
                 .to_owned(),
         );
+    }
+    let mut code = code(&context, args).await?;
+    if let Decision::Plan(prepared) = &mut planned.decision
+        && let Some(undone) = code.take_if(|code| code.files.is_empty())
+    {
+        let text = format!(
+            "nothing of {} is left to be undone on {}",
+            undone.commit, undone.branch
+        );
+        prepared.plan.warn(text);
+    }
+    if let (Decision::Plan(prepared), Some(code)) = (&mut planned.decision, &code) {
+        prepared.plan.revert_code(code.clone());
     }
     if args.acting.dry_run.is_some() {
         return Ok(dry_run(&planned, ui));
     }
     let consent = Consent {
         guard,
+        code,
         ..Consent::of(&args.acting, &args.manner)
     };
-    Box::pin(carry_out(global, &context, planned, &consent, ui)).await
+    let first = args.delete && !planned.request.intent.deletes();
+    let ended = Box::pin(carry_out(global, &context, planned, &consent, ui)).await?;
+    if first && ended == ExitStatus::Success {
+        ui.note("the manifest is still in Git: the same command once more removes it");
+    }
+    Ok(ended)
+}
+
+/// The revert of the code that is asked for, on its branch as it is now. What cannot be
+/// reverted is refused before anything is done.
+async fn code(context: &Context, args: &Args) -> Result<Option<PlannedRevert>, Failure> {
+    let (Some(clone), Some(text)) = (&args.code_repo, args.code_commit.clone()) else {
+        return Ok(None);
+    };
+    let clone = context.directory().join(clone);
+    let git = context.clients.git.clone();
+    let interrupted = |_| crate::git::GitError::Interrupted;
+    let opened = tokio::task::spawn_blocking(move || {
+        let repository = Repository::open(&clone, &git)?;
+        let upstream = repository.checkout()?.and_then(|own| own.upstream);
+        Ok::<_, crate::git::GitError>((repository.path().clone(), clone, upstream))
+    });
+    let (path, clone, upstream) = opened.await.map_err(interrupted)??;
+    let Some((remote, branch)) = upstream else {
+        return Err(Failure::refused(format!(
+            "what is checked out in {} follows no remote branch, so it is not known which one gets the revert",
+            clone.display()
+        ))
+        .hint("`git switch BRANCH` there, or `git branch --set-upstream-to=REMOTE/BRANCH`"));
+    };
+    let tip = path.fetch(&remote, &branch).await?;
+    let planned = tokio::task::spawn_blocking(move || {
+        let repository = path.open()?;
+        let commit = repository.resolve(&text)?;
+        let files = reverted_files(&repository, &commit, &tip)?;
+        let url = repository
+            .remotes()?
+            .into_iter()
+            .find(|own| own.name == remote);
+        let url = url.map(|own| mask_url(&own.configured_url.without_credentials()));
+        let subject = repository.commit(&commit)?.subject().to_owned();
+        Ok::<_, crate::git::GitError>(files.map(|files| PlannedRevert {
+            repository: url.unwrap_or_default(),
+            clone: clone.display().to_string(),
+            remote,
+            branch,
+            parent: tip.as_str().to_owned(),
+            commit: commit.as_str().to_owned(),
+            subject,
+            files,
+        }))
+    });
+    match planned.await.map_err(interrupted)?? {
+        Ok(planned) => Ok(Some(planned)),
+        Err(why) => Err(Failure::refused(format!(
+            "the code's commit cannot be reverted by itself: {why}; nothing was done"
+        ))
+        .hint("`git revert` it by hand, and leave --code-repo and --code-commit out")),
+    }
 }
 
 /// Which workload is the canary and which the production: as the flags, the user's
@@ -223,6 +307,7 @@ async fn plan(
         intent: Intent::Abort {
             production: roles.production.clone(),
             record: args.record.word().to_owned(),
+            delete: args.delete,
         },
         ..Request::new(reference)
     };
@@ -230,7 +315,13 @@ async fn plan(
     let mut request = in_manner(request, &args.manner)?;
     request.consent = args.acting.yes;
     let scope = context.scope(kind, roles.canary.clone(), &args.source);
-    decide(context, scope_for(scope, &request), request).await
+    let mut planned = decide(context, scope_for(scope, &request), request).await?;
+    if let Decision::Plan(prepared) = &planned.decision {
+        // Where the replicas must be 0 first, the plan is that of an abort that keeps the
+        // manifest, and so is its run.
+        planned.request.intent = prepared.plan.request.intent.clone();
+    }
+    Ok(planned)
 }
 
 async fn guard(

@@ -15,7 +15,7 @@ use crate::execute::journal::{Head, Reach, new_run_id};
 use crate::execute::{Fresh, Setup, start};
 use crate::exit::ExitStatus;
 use crate::observe::{Scope, Sight, observe};
-use crate::plan::{Decision, Request, To, build};
+use crate::plan::{Decision, PlannedRevert, Request, To, build};
 use crate::report::{RunReport, decision_text, run_markdown, run_text};
 use crate::timeline::Timeline;
 use crate::verify::{Baseline, Guard};
@@ -101,6 +101,8 @@ pub(super) struct Consent {
     pub author: Option<String>,
     /// A workload that must stay as it is.
     pub guard: Option<Guard>,
+    /// A commit of the code to be reverted in its own repository.
+    pub code: Option<PlannedRevert>,
 }
 
 impl Consent {
@@ -111,6 +113,7 @@ impl Consent {
             summary: acting.summary_file.clone(),
             author: manner.author.clone(),
             guard: None,
+            code: None,
         }
     }
 }
@@ -173,6 +176,7 @@ pub(super) async fn carry_out(
         Baseline::of(&planned.sight.observation),
     );
     head.guard.clone_from(&consent.guard);
+    head.code.clone_from(&consent.code);
     let report = Box::pin(start(
         setup,
         Fresh {

@@ -217,6 +217,12 @@ pub(super) async fn apply(
         ))
         .hint("make it again with `unship plan --out FILE`"));
     }
+    if saved.code.is_some() {
+        return Err(Failure::refused(
+            "a plan that reverts code as well is carried out by `unship abort` only",
+        )
+        .hint("run `unship abort` with --code-repo and --code-commit"));
+    }
     let mut global = global.clone();
     global.namespace = Some(saved.request.target.namespace.clone());
     let context = Context::new(&global).await?;
@@ -244,6 +250,7 @@ pub(super) async fn apply(
         summary: args.summary_file.clone(),
         author: args.author.clone(),
         guard: None,
+        code: None,
     };
     Box::pin(carry_out(&global, &context, planned, &consent, ui)).await
 }

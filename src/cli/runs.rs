@@ -193,10 +193,15 @@ pub(super) async fn go_on(
         branch: reach.branch,
     };
     let request = stored.pinned_request();
-    let scope = scope_for(
+    let mut scope = scope_for(
         context.scope(Some(target.kind), target.name, &source),
         &request,
     );
+    if let Some(target) = stored.plan.targets.first().filter(|t| t.removal.is_some()) {
+        // The object that would tell its Application and its file may be gone.
+        scope.removed = Some(target.file.clone());
+        scope.app = scope.app.or_else(|| target.application.clone());
+    }
     let stopper = Stopper::new(ui);
     let sight = observe(&context.clients, &scope, Timestamp::now()).await?;
     let acts = !stored.plan.commits.is_empty() || !stored.plan.debts.is_empty();

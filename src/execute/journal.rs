@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Check, RunId};
-use crate::plan::{Plan, Request, Route};
+use crate::plan::{Plan, PlannedRevert, Request, Route};
 use crate::verify::{Baseline, Guard};
 
 /// What can go wrong with a journal.
@@ -101,6 +101,9 @@ pub struct Head {
     /// A workload that must stay as it is.
     #[serde(default)]
     pub guard: Option<Guard>,
+    /// A commit of the code to be reverted in its own repository.
+    #[serde(default)]
+    pub code: Option<PlannedRevert>,
 }
 
 /// One line of the journal.
@@ -120,6 +123,15 @@ pub enum Record {
     },
     /// The commit exists in the object database; nothing was pushed yet.
     Committed {
+        /// Its id.
+        commit: String,
+        /// Its parent.
+        parent: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The revert of the code exists in its repository's object database.
+    CodeCommitted {
         /// Its id.
         commit: String,
         /// Its parent.
@@ -500,6 +512,7 @@ impl Head {
             reach,
             baseline,
             guard: None,
+            code: None,
         }
     }
 }
@@ -544,6 +557,7 @@ impl StoredRun {
             Record::Abandoned { .. } => Some(("abandoned", 0)),
             Record::Started { .. }
             | Record::Committed { .. }
+            | Record::CodeCommitted { .. }
             | Record::Replanned { .. }
             | Record::Pushed { .. }
             | Record::Finished { .. }
@@ -571,6 +585,7 @@ impl StoredRun {
                 Record::Committed { commit, .. } => found = Some((commit.clone(), false)),
                 Record::Pushed { commit, .. } => found = Some((commit.clone(), true)),
                 Record::Started { .. }
+                | Record::CodeCommitted { .. }
                 | Record::Replanned { .. }
                 | Record::Finished { .. }
                 | Record::HandedOver { .. }

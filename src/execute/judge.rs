@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use super::land::Aim;
 use super::run::{End, Run};
 use super::{Error, Pace};
-use crate::model::{Check, CommitId, Verdict};
+use crate::git::GitError;
+use crate::model::{Check, CommitId, Removal, Verdict};
 use crate::observe::{Shipped, observe};
 use crate::plan::Action;
 use crate::report::RunState;
-use crate::verify::{Goals, Landing, branch_check, goal, guard_check};
+use crate::verify::{Goals, Landing, branch_check, goal, guard_check, removal_check};
 
 /// How long the final checks may disagree before their verdict stands: endpoints
 /// follow readiness with a delay.
@@ -69,6 +70,15 @@ impl Run {
     fn success_words(&self) -> String {
         let target = self.prepared.plan.targets.first();
         let image = target.map(|t| t.to.image.clone()).unwrap_or_default();
+        match self.prepared.plan.removal() {
+            Some(Removal::Pruned) => {
+                return "its manifest is out of Git and the object is gone".to_owned();
+            }
+            Some(Removal::Left) => {
+                return "its manifest is out of Git; the object stays with 0 replicas".to_owned();
+            }
+            None => {}
+        }
         if self.report.commits.is_empty() {
             let tip = self
                 .sight
@@ -85,6 +95,9 @@ impl Run {
     }
 
     async fn checks(&self, aim: &Aim) -> Result<Vec<Check>, Error> {
+        if let Some(removal) = aim.desired.removal {
+            return Ok(self.removal_checks(aim, removal).await);
+        }
         let scope = crate::observe::Scope {
             git: false,
             rights: false,
@@ -112,16 +125,40 @@ impl Run {
             },
         );
         checks.extend(self.guard_check().await);
-        let through_git = self.prepared.plan.is_through_git() || has_step(Action::Settle);
-        if let Some(git) = self.sight.observation.git.as_ref().filter(|_| through_git) {
-            let has = match &tip {
-                Ok(tip) => self.has_content(tip, aim).await,
-                Err(_) => None,
-            };
-            let shown = tip.as_ref().map_or("an unknown commit", CommitId::as_str);
-            checks.push(branch_check(has, &git.branch, shown));
-        }
+        checks.extend(self.branch_check(&tip, aim).await);
         Ok(checks)
+    }
+
+    /// Of a document that was taken out of Git. The object may be gone, so that there is
+    /// nothing else to look at.
+    async fn removal_checks(&self, aim: &Aim, removal: Removal) -> Vec<Check> {
+        let (live, tip, guard) = tokio::join!(self.presence(), self.fetch(), self.guard_check());
+        let mut checks = vec![removal_check(removal, &live)];
+        checks.extend(self.landing.as_ref().map(|landing| {
+            let evidence = landing.evidence.clone();
+            Check::new("argocd", "Argo CD has pruned it", landing.verdict, evidence)
+        }));
+        checks.extend(guard);
+        checks.extend(self.branch_check(&tip, aim).await);
+        checks
+    }
+
+    /// Whether the branch still has what this run put there.
+    async fn branch_check(&self, tip: &Result<CommitId, GitError>, aim: &Aim) -> Option<Check> {
+        let has_step = |action| self.prepared.plan.has(action);
+        let through_git = self.prepared.plan.is_through_git() || has_step(Action::Settle);
+        let git = self
+            .sight
+            .observation
+            .git
+            .as_ref()
+            .filter(|_| through_git)?;
+        let has = match tip {
+            Ok(tip) => self.has_content(tip, aim).await,
+            Err(_) => None,
+        };
+        let shown = tip.as_ref().map_or("an unknown commit", CommitId::as_str);
+        Some(branch_check(has, &git.branch, shown))
     }
 
     async fn has_content(&self, tip: &CommitId, aim: &Aim) -> Option<bool> {
@@ -129,7 +166,11 @@ impl Run {
         let shipped = Shipped::of(&self.sight.observation)?;
         let (tip, wanted) = (tip.clone(), aim.desired.clone());
         tokio::task::spawn_blocking(move || {
-            let fields = shipped.fields_at(&path.open().ok()?, &tip).ok()?;
+            let repository = path.open().ok()?;
+            if wanted.removal.is_some() {
+                return shipped.is_absent_at(&repository, &tip).ok()?;
+            }
+            let fields = shipped.fields_at(&repository, &tip).ok()?;
             Some(fields.is_some_and(|own| wanted.is_in(&own)))
         })
         .await

@@ -37,12 +37,17 @@ impl Run {
 
     /// The step `record` of an abort: the failure of a canary, before anything is done.
     pub(super) async fn keep_record(&mut self) -> Result<(), Error> {
-        let Intent::Abort { record, .. } = &self.head.request.intent else {
+        let Intent::Abort { record, delete, .. } = &self.head.request.intent else {
             return Ok(());
+        };
+        let action = if *delete {
+            "its manifest is removed from Git"
+        } else {
+            "its replicas are set to 0"
         };
         let place = record.clone();
         let told = Told {
-            actions: vec!["its replicas are set to 0".to_owned()],
+            actions: vec![action.to_owned()],
             measurements: error_lines(&self.journal.directory().join("evidence")),
             ..Told::default()
         };

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::run::Run;
 use super::{Event, Pace};
 use crate::git::RepositoryPath;
-use crate::model::{Application, CommitId, Desired, Verdict, Workload};
+use crate::model::{Application, CommitId, Desired, Presence, Verdict, Workload};
 use crate::observe::Shipped;
-use crate::verify::{Landing, Relation, judge_landing};
+use crate::verify::{Landing, Relation, judge_landing, judge_pruned};
 
 /// How a wait ended.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Wai
     let mut refresh = true;
     loop {
         let look = run.look_for_landing(refresh);
-        let (application, workload) = tokio::select! {
+        let (application, live) = tokio::select! {
             biased;
             () = stopped(run.stop()) => return Waited::Stopped,
             both = tokio::time::timeout(deadline.saturating_sub(began.elapsed()), look) => match both {
@@ -70,13 +70,21 @@ pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Wai
                 None => Relation::Unknown,
             };
             refresh = relation != Relation::HasContent;
-            judge_landing(
-                application.as_ref(),
-                relation,
-                &run.target().object(),
-                workload.as_ref(),
-                &aim.desired,
-            )
+            match &live {
+                live if aim.desired.removal.is_some() => {
+                    judge_pruned(application.as_ref(), relation, live)
+                }
+                live => judge_landing(
+                    application.as_ref(),
+                    relation,
+                    &run.target().object(),
+                    match live {
+                        Presence::There(workload) => Some(workload),
+                        Presence::Gone | Presence::Unreadable => None,
+                    },
+                    &aim.desired,
+                ),
+            }
         };
         match landing.verdict {
             Verdict::Holds => {
@@ -158,7 +166,16 @@ async fn relation(
         {
             return Some(Relation::Older);
         }
-        let found = shipped?.fields_at(&repository, &compared).ok()??;
+        let shipped = shipped?;
+        if aim.desired.removal.is_some() {
+            let absent = shipped.is_absent_at(&repository, &compared).ok()??;
+            return Some(match (absent, &aim.commit) {
+                (true, _) => Relation::HasContent,
+                (false, Some(_)) => Relation::Superseded,
+                (false, None) => Relation::Older,
+            });
+        }
+        let found = shipped.fields_at(&repository, &compared).ok()??;
         Some(match (aim.desired.is_in(&found), &aim.commit) {
             (true, _) => Relation::HasContent,
             (false, Some(_)) => Relation::Superseded,
@@ -223,7 +240,7 @@ impl Run {
         self.sight.observation.argocd.application.is_some()
     }
 
-    async fn look_for_landing(&self, refresh: bool) -> (Option<Application>, Option<Workload>) {
-        tokio::join!(self.application(refresh, REFRESH_LIMIT), self.workload())
+    async fn look_for_landing(&self, refresh: bool) -> (Option<Application>, Presence) {
+        tokio::join!(self.application(refresh, REFRESH_LIMIT), self.presence())
     }
 }

@@ -4,6 +4,7 @@
 mod argo;
 pub mod bundle;
 mod capture;
+mod code;
 mod direct;
 pub mod endpoint;
 pub mod journal;
@@ -31,6 +32,7 @@ use crate::report::Forms;
 use crate::tracker::Tracker;
 
 pub use argo::left_suspended;
+pub use code::reverted_files;
 pub use resume::resume;
 pub use run::{Fresh, start};
 

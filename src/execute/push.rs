@@ -309,13 +309,18 @@ fn request_of(run: &Run, planned: &PlannedCommit, parent: &CommitId) -> CommitRe
         identity: identity.clone(),
         time: run.head.began,
     };
+    let files = &run.git_part().files;
     CommitRequest {
         parent: parent.clone(),
-        files: run
-            .git_part()
-            .files
+        files: files
             .iter()
+            .filter(|f| !f.gone)
             .map(|f| (f.path.clone(), f.after.clone().into_bytes()))
+            .collect(),
+        removed: files
+            .iter()
+            .filter(|f| f.gone)
+            .map(|f| f.path.clone())
             .collect(),
         message,
         author: stamp(&run.setup.author),

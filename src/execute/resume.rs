@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::journal::{Head, Journal, Record, StoredRun, TargetLock};
+use super::journal::{Journal, Record, StoredRun, TargetLock};
 use super::land::Aim;
 use super::run::{End, Run, holder, lock_name};
 use super::{Error, Setup};
 use crate::git::GitError;
-use crate::model::{CommitId, Desired, Workload};
+use crate::model::{CommitId, Desired, PodTemplate, Workload};
 use crate::observe::{Shipped, Sight};
 use crate::plan::{Decision, Prepared, build};
 use crate::report::{RunReport, RunState};
@@ -27,7 +27,7 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
     let decision = build(&sight.observation, &timeline, &request);
     let done = stored.finished();
     let found = if stored.plan.is_through_git() {
-        find_commit(&sight, &stored.head).await
+        find_commit(&sight, &stored).await
     } else {
         Ok(None)
     };
@@ -146,7 +146,9 @@ struct Own {
     still: bool,
 }
 
-async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
+async fn find_commit(sight: &Sight, stored: &StoredRun) -> Result<Option<Own>, Error> {
+    let head = &stored.head;
+    let removal = stored.plan.removal();
     let (Some(path), Some(git)) = (&sight.repository, &sight.observation.git) else {
         return Ok(None);
     };
@@ -162,6 +164,18 @@ async fn find_commit(sight: &Sight, head: &Head) -> Result<Option<Own>, Error> {
         else {
             return Ok(None);
         };
+        if let Some(removal) = removal {
+            let absent = |id| shipped.is_absent_at(&repository, id);
+            let own = Own {
+                commit: commit.id.clone(),
+                aim: Aim {
+                    commit: Some(commit.id.clone()),
+                    desired: Desired::removed(PodTemplate::absent(), removal),
+                },
+                still: absent(&tip)? == Some(true),
+            };
+            return Ok((absent(&commit.id)? == Some(true)).then_some(own));
+        }
         let fields_at = |id: &CommitId| shipped.fields_at(&repository, id);
         let Some(own) = fields_at(&commit.id)? else {
             return Ok(None);

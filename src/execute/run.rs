@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use super::journal::{Head, Journal, Record, TargetLock};
 use super::land::{Aim, Waited};
 use super::{Error, Event, Setup};
+use crate::cluster::Error as ClusterError;
 use crate::git::{GitError, RepositoryPath};
-use crate::model::{Application, CommitId, Observation, Workload, WorkloadRef};
+use crate::model::{Application, CommitId, Observation, Presence, Workload, WorkloadRef};
 use crate::observe::Sight;
 use crate::plan::{Goal, Prepared};
 use crate::report::{CommitReport, RunReport, RunState, StepReport, target_seconds};
@@ -170,8 +171,22 @@ impl Run {
     }
 
     pub(super) async fn workload(&self) -> Option<Workload> {
-        let cluster = self.setup.clients.cluster.as_ref().ok()?;
-        cluster.workload(self.target()).await.ok()
+        match self.presence().await {
+            Presence::There(workload) => Some(*workload),
+            Presence::Gone | Presence::Unreadable => None,
+        }
+    }
+
+    /// The live object, told from one that is gone.
+    pub(super) async fn presence(&self) -> Presence {
+        let Ok(cluster) = &self.setup.clients.cluster else {
+            return Presence::Unreadable;
+        };
+        match cluster.workload(self.target()).await {
+            Ok(workload) => Presence::There(Box::new(workload)),
+            Err(ClusterError::NotFound { .. }) => Presence::Gone,
+            Err(_) => Presence::Unreadable,
+        }
     }
 
     pub(super) async fn application(&self, refresh: bool, limit: Duration) -> Option<Application> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::land::{Aim, Waited, landing, rollout};
 use super::run::{End, Run, goal_words};
-use super::{Error, Event, argo, direct, push, settle};
+use super::{Error, Event, argo, code, direct, push, settle};
 use crate::plan::{Action, Intent, Step};
 use crate::report::RunState;
 
@@ -68,7 +68,8 @@ impl Run {
             }
             let end = match step.action {
                 Action::Verify => {
-                    let end = self.verify(&aim).await?;
+                    let end = Box::pin(self.verify(&aim)).await?;
+                    let end = code::revert(self, end).await?;
                     self.keep_rollback_record(&end).await?;
                     return Ok(end);
                 }
@@ -81,6 +82,7 @@ impl Run {
         }
         let goal = self.head.request.goal;
         let end = End::new(RunState::Succeeded, 0, goal_words(goal));
+        let end = code::revert(self, end).await?;
         self.keep_rollback_record(&end).await?;
         Ok(end)
     }

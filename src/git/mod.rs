@@ -20,6 +20,7 @@ mod program;
 mod push;
 mod remotes;
 mod repository;
+mod revert;
 mod run;
 #[cfg(test)]
 mod testing;
@@ -37,5 +38,6 @@ pub use program::{Git, GitVersion, Limits};
 pub use push::PushOutcome;
 pub use remotes::Remote;
 pub use repository::Repository;
+pub use revert::Reverting;
 pub use url::{InvalidRemoteUrl, RemoteUrl};
 pub use write::{CommitRequest, SignMode, Signing, Stamp};

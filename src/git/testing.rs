@@ -139,6 +139,7 @@ pub(super) fn request(parent: &CommitId, path: &str, bytes: &[u8]) -> CommitRequ
     CommitRequest {
         parent: parent.clone(),
         files: vec![(path.to_owned(), bytes.to_vec())],
+        removed: Vec::new(),
         message: "fix: rollback web\n\nwhy\n\nUnship-Plan: abc\nUnship-Run: run-1\n".into(),
         author: stamp.clone(),
         committer: stamp,

@@ -52,6 +52,8 @@ pub struct CommitRequest {
     pub parent: CommitId,
     /// Paths with their whole new content.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Paths of files that are gone in it.
+    pub removed: Vec<String>,
     /// The message; a missing final line feed is added.
     pub message: String,
     /// The author.
@@ -69,6 +71,7 @@ impl std::fmt::Debug for CommitRequest {
         f.debug_struct("CommitRequest")
             .field("parent", &self.parent)
             .field("paths", &paths)
+            .field("removed", &self.removed)
             .field("sign", &self.sign)
             .finish_non_exhaustive()
     }
@@ -130,6 +133,11 @@ impl Repository {
             // Stored as given: no line ends are converted, no filter runs.
             let blob = self.inner.blob(bytes).map_err(failed)?;
             update.upsert(path.as_str(), blob, mode);
+        }
+        for path in &request.removed {
+            let path = clean_path(path)?;
+            // A folder that is left empty goes with its last file.
+            update.remove(path.as_str());
         }
         let tree = update.create_updated(&self.inner, &base).map_err(failed)?;
         if tree == base.id() {

@@ -40,6 +40,7 @@ mod text;
 mod tree;
 mod undo;
 mod verify;
+mod without;
 
 pub use compare::{Change, diff_values, diff_values_at};
 pub use diff::{DiffOptions, unified_diff};

@@ -4,6 +4,27 @@ use serde::{Deserialize, Serialize};
 
 use super::{PodTemplate, Workload};
 
+/// What becomes of a live object whose document is taken out of Git.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Removal {
+    /// Argo CD prunes it.
+    Pruned,
+    /// It stays without replicas: nothing is known to remove it.
+    Left,
+}
+
+/// A workload on a fresh look.
+#[derive(Debug, Clone)]
+pub enum Presence {
+    /// It is there.
+    There(Box<Workload>),
+    /// The API server says that it is not.
+    Gone,
+    /// It could not be read.
+    Unreadable,
+}
+
 /// The fields of a workload that plans are about, as a manifest has them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DocumentFields {
@@ -48,6 +69,9 @@ pub struct Desired {
     pub paused: Option<bool>,
     /// kubectl's restart mark, where the plan sets it.
     pub restarted_at: Option<String>,
+    /// The document is not in Git any more: then nothing else here counts.
+    #[serde(default)]
+    pub removal: Option<Removal>,
 }
 
 impl Desired {
@@ -60,7 +84,16 @@ impl Desired {
             replicas: None,
             paused: None,
             restarted_at: None,
+            removal: None,
         }
+    }
+
+    /// A document that is taken out of Git.
+    #[must_use]
+    pub const fn removed(template: PodTemplate, removal: Removal) -> Self {
+        let mut own = Self::of_template(template, PodTemplate::absent());
+        own.removal = Some(removal);
+        own
     }
 
     /// What a change of a document aims at: its template, and the other fields that
@@ -79,6 +112,7 @@ impl Desired {
             restarted_at: mark
                 .filter(|_| mark != before.template.restarted_at())
                 .map(str::to_owned),
+            removal: None,
         }
     }
 
@@ -88,6 +122,11 @@ impl Desired {
     /// manifest then explains more of it, and that tells the two apart.
     #[must_use]
     pub fn is_live(&self, live: &Workload) -> bool {
+        match self.removal {
+            Some(Removal::Pruned) => return false,
+            Some(Removal::Left) => return live.replicas == 0,
+            None => {}
+        }
         self.template_is_live(&live.template)
             && self.replicas.is_none_or(|wanted| wanted == live.replicas)
             && self.paused.is_none_or(|wanted| wanted == live.paused)
@@ -115,6 +154,9 @@ impl Desired {
     /// `paused`, it does not speak against them.
     #[must_use]
     pub fn is_in(&self, document: &DocumentFields) -> bool {
+        if self.removal.is_some() {
+            return false;
+        }
         let agrees = |wanted: Option<i64>, own: Option<i64>| wanted.is_none() || wanted == own;
         document.template == self.template
             && agrees(self.replicas, document.replicas)

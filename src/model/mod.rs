@@ -29,7 +29,7 @@ pub use application::{
 pub use blocker::Blocker;
 pub use commit::{Commit, Identity, Trailer};
 pub use condition::{Check, Verdict};
-pub use desired::{Desired, DocumentFields};
+pub use desired::{Desired, DocumentFields, Presence, Removal};
 pub use id::{CommitId, HistoryId, InvalidId, PlanId, RolloutRevision, RunId};
 pub use image::ImageRef;
 pub use manager::{Manager, ManagerTool, managers};

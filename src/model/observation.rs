@@ -162,6 +162,8 @@ pub struct GitView {
     /// Things in the repository that decide over the file: a kustomization, a chart,
     /// `.argocd-source` files. Each with its path and what it means.
     pub overrides: Vec<(String, String)>,
+    /// Kustomizations that name the file among their resources: path and line.
+    pub named_in: Vec<String>,
     /// State indices of the Application's history entries: (position in
     /// `Application::history`, index in `states`).
     pub deployed: Vec<(usize, usize)>,

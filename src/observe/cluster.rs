@@ -71,7 +71,10 @@ pub(super) async fn look(clients: &Clients, scope: &Scope) -> Result<Seen, Error
             return Ok(Seen::nothing(assumed, view, gaps));
         }
     };
-    let workload = one(scope, found, &mut gaps)?;
+    let workload = match one(scope, found, &mut gaps) {
+        Err(Error::NotFound { .. }) if scope.removed.is_some() => None,
+        other => other?,
+    };
     let Some(workload) = workload else {
         return Ok(Seen::nothing(assumed, view, gaps));
     };

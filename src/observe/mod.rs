@@ -69,6 +69,9 @@ pub struct Scope {
     pub commit: Option<String>,
     /// How many states of the template are wanted at most.
     pub depth: usize,
+    /// The file from which a run took the target's document: the object and the document
+    /// need not be there any more.
+    pub removed: Option<String>,
     /// Whether Git is looked at.
     pub git: bool,
     /// Whether the rights that decide over routes are asked: for a decision, not for a

@@ -1,6 +1,7 @@
 //! Files in the Application's path that decide over a plain manifest.
 
 use crate::git::{GitError, Repository};
+use crate::manifest::{Address, Manifest, Path};
 use crate::model::CommitId;
 
 /// Names of files whose presence makes Argo CD render the folder (3.2,
@@ -49,4 +50,62 @@ pub(super) fn overrides(
         }
     }
     Ok(found)
+}
+
+/// Kustomizations that name a file among their `resources`. By default kustomize loads files
+/// in and below the kustomization's own folder only, so that only folders above can name it.
+pub(super) fn named_in(
+    repository: &Repository,
+    tip: &CommitId,
+    file: &str,
+) -> Result<Vec<String>, GitError> {
+    let mut found = Vec::new();
+    let mut folder = file;
+    while !folder.is_empty() {
+        folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+        let relative = file
+            .strip_prefix(folder)
+            .unwrap_or(file)
+            .trim_start_matches('/');
+        for name in ["kustomization.yaml", "kustomization.yml", "Kustomization"] {
+            let path = if folder.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{folder}/{name}")
+            };
+            let Some(blob) = repository.blob_at(tip, &path)? else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(&blob.bytes);
+            found.extend(line_of(&text, relative).map(|line| format!("{path} line {line}")));
+        }
+    }
+    Ok(found)
+}
+
+/// The line in which a kustomization names a file.
+fn line_of(text: &str, relative: &str) -> Option<usize> {
+    let manifest = Manifest::parse_lenient(text);
+    let address = Address::document(0);
+    let list = Path::of_keys(["resources"]);
+    let resources = manifest.value(&address, &list)?;
+    let place = resources.as_array()?.iter().position(|entry| {
+        let own = entry.as_str().unwrap_or_default();
+        own.strip_prefix("./").unwrap_or(own) == relative
+    })?;
+    let entry = list.child(crate::manifest::Step::Index(place));
+    manifest.position(&address, &entry).map(|at| at.line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_of;
+
+    #[test]
+    fn the_line_that_names_a_file() {
+        let text = "kind: Kustomization\nresources:\n  - a.yml\n  - ./mcp/canary.yml\n";
+        assert_eq!(line_of(text, "mcp/canary.yml"), Some(4));
+        assert_eq!(line_of(text, "canary.yml"), None);
+        assert_eq!(line_of("resources: 1\n", "a.yml"), None);
+    }
 }

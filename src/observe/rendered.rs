@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Scope;
 use super::overrides::overrides;
 use super::source::{Place, application_proof, reproduces};
-use super::states::{Walked, Wanted, enough, fields_of};
+use super::states::{Walked, Wanted, enough, fields_of, is_absent};
 use crate::git::{GitError, Repository};
 use crate::manifest::to_yaml;
 use crate::model::{
@@ -139,6 +139,19 @@ impl Shipped {
         let object = CommitFiles::at(repository, commit)
             .ask(|files| provenance::render(files, &subject).ok())?;
         Ok(object.and_then(|rendered| fields(&rendered.object)))
+    }
+
+    /// Whether a commit has no document of the target in its file; `None` where that cannot
+    /// be told.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn is_absent_at(
+        &self,
+        repository: &Repository,
+        commit: &CommitId,
+    ) -> Result<Option<bool>, GitError> {
+        is_absent(repository, (commit, &self.file), &self.target)
     }
 }
 
@@ -291,6 +304,7 @@ fn view(
         history_end: walked.end,
         overrides: Vec::new(),
         companions: Vec::new(),
+        named_in: Vec::new(),
         states: walked.states,
         rendered: Some(RenderedSource {
             tool: inputs.rendered.tool.to_string(),

@@ -10,8 +10,8 @@ use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
 use super::{Clients, Error, Scope, overrides, rendered};
 use crate::git::{GitError, Remote, RemoteUrl, Repository, RepositoryPath};
 use crate::model::{
-    Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, GitView, Observation,
-    mask_url,
+    Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, GitView, HistoryEnd,
+    Observation, mask_url,
 };
 
 /// A fetch that was begun before it was known which repository ships the target.
@@ -375,6 +375,7 @@ fn read(
     let found = candidates(&repository, place, scope, &files, seen)?;
     let Some((candidate, proof, proven, walked)) = choose(&repository, place, scope, found, seen)?
     else {
+        seen.git = scope.removed.as_deref().map(|file| removed(place, file));
         return Ok(());
     };
     let folder = candidate
@@ -385,6 +386,7 @@ fn read(
     let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
     let root = source.map_or(folder, |_| files.folder());
     let overrides = overrides::overrides(&repository, &place.tip, root, name)?;
+    let named_in = overrides::named_in(&repository, &place.tip, &candidate.path)?;
     let deployed = application
         .map(|app| deployed(&repository, app, seen.argocd.source, &walked))
         .unwrap_or_default();
@@ -409,11 +411,36 @@ fn read(
         states: walked.states,
         history_end: walked.end,
         overrides,
+        named_in,
         deployed,
         resolved,
         companions,
     });
     Ok(())
+}
+
+/// Git's side after the document was taken out of it: nothing but the place.
+fn removed(place: &Place, file: &str) -> GitView {
+    GitView {
+        repository: mask_url(&place.remote.configured_url.without_credentials()),
+        clone: place.repository.git_dir().display().to_string(),
+        remote: place.remote.name.clone(),
+        branch: place.branch.clone(),
+        tip: place.tip.clone(),
+        file: file.to_owned(),
+        text: Arc::from(""),
+        rendered: None,
+        proof: "the document was taken out of this file".to_owned(),
+        proven: false,
+        states: Vec::new(),
+        history_end: HistoryEnd::Stopped,
+        overrides: Vec::new(),
+        named_in: Vec::new(),
+        deployed: Vec::new(),
+        resolved: None,
+        companions: Vec::new(),
+        side_changes: Vec::new(),
+    }
 }
 
 fn candidates(

@@ -52,6 +52,27 @@ pub fn fields_of(text: &str, target: &WorkloadRef) -> Option<DocumentFields> {
     })
 }
 
+/// Whether a file at a commit has no document of the target; `None` where it is no YAML
+/// that can be read.
+///
+/// # Errors
+/// When the object database cannot be read.
+pub(super) fn is_absent(
+    repository: &Repository,
+    (commit, file): (&CommitId, &str),
+    target: &WorkloadRef,
+) -> Result<Option<bool>, GitError> {
+    let Some(blob) = repository.blob_at(commit, file)? else {
+        return Ok(Some(true));
+    };
+    let text = String::from_utf8_lossy(&blob.bytes);
+    let Ok(manifest) = Manifest::parse(text) else {
+        return Ok(None);
+    };
+    let found = manifest.find(target.kind.as_str(), &target.name, Some(&target.namespace));
+    Ok(Some(found.is_empty()))
+}
+
 /// Walks the file's history from a tip.
 pub(super) fn walk(
     repository: &Repository,

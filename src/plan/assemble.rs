@@ -11,7 +11,7 @@ use super::{
     API_VERSION, Plan, PlannedCommit, PlannedFile, Request, Route, Target, message, steps,
 };
 use crate::manifest::{DiffOptions, unified_diff};
-use crate::model::{Allowed, GitView, Observation, Right};
+use crate::model::{Allowed, GitView, Observation, Removal, Right};
 
 /// What a plan is assembled from besides the look and the request.
 pub(super) struct Parts<'p> {
@@ -75,6 +75,7 @@ pub(super) fn assemble(
         route: route.word().to_owned(),
         rungs: rungs(&ladder(observation, request, agrees), route),
         commits,
+        code: None,
         patch: parts
             .patch
             .map(|(before, after)| live_diff(&before, &after)),
@@ -172,11 +173,25 @@ fn planned_file(file: &EditedFile) -> PlannedFile {
             },
         ),
         before: digest(&file.before),
-        after: digest(&file.after),
+        after: if file.gone {
+            String::new()
+        } else {
+            digest(&file.after)
+        },
     }
 }
 
 fn goal(target: &Target, course: Course) -> Vec<String> {
+    if let Some(removal) = target.removal {
+        let object = match removal {
+            Removal::Pruned => "the live object is gone",
+            Removal::Left => "no replica of the live object is wanted any more",
+        };
+        return vec![
+            object.to_owned(),
+            "the branch does not have the document".to_owned(),
+        ];
+    }
     let mut goal = vec![format!("the live pod template has {}", target.to.image)];
     if let Some((_, replicas)) = target.replicas {
         goal.push(format!("{replicas} replicas are set"));

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::ladder::{Standing, ladder};
-use super::{Blocker, Intent, Plan, Refusal, Request, Route, Unknown, argo, direct, git_route};
+use super::{
+    Blocker, Intent, Plan, Refusal, Request, Route, Unknown, argo, direct, git_route, removal,
+};
 use crate::model::{Desired, ImageRef, Observation, PodTemplate};
 use crate::timeline::{Entry, Timeline};
 
@@ -30,8 +32,10 @@ pub struct EditedFile {
     pub path: String,
     /// Before.
     pub before: String,
-    /// After.
+    /// After; empty where the file is gone.
     pub after: String,
+    /// Whether the file is removed.
+    pub gone: bool,
 }
 
 impl Prepared {
@@ -131,11 +135,14 @@ fn from_differs(
 }
 
 /// The route that was asked for, or the first that can be gone.
-fn prepare(
+pub(super) fn prepare(
     observation: &Observation,
     timeline: &Timeline,
     request: &Request,
 ) -> Result<Prepared, Refusal> {
+    if request.intent.deletes() {
+        return removal::prepare(observation, timeline, request);
+    }
     match request.route {
         Route::Git => git_route::prepare(observation, timeline, request),
         Route::Argo => argo::prepare(observation, timeline, request),

@@ -113,7 +113,7 @@ pub(super) fn prepare(
 }
 
 /// The target's document, where the file is what decides over the field.
-fn editable(
+pub(super) fn editable(
     observation: &Observation,
     git: &GitView,
     request: &Request,
@@ -138,7 +138,7 @@ fn editable(
 
 /// What keeps the commit from landing: it blocks where landing is part of the goal,
 /// else it is a warning.
-fn landing_of(
+pub(super) fn landing_of(
     observation: &Observation,
     request: &Request,
     changes_git: bool,
@@ -468,6 +468,7 @@ pub(super) fn describe(
         replica_set: None,
         history_id: None,
         replicas: replicas_change(before, after),
+        removal: None,
     }
 }
 

@@ -19,6 +19,7 @@ mod later;
 mod live;
 mod message;
 mod provenance;
+mod removal;
 mod request;
 mod restore;
 mod sources;
@@ -38,7 +39,7 @@ pub use request::{Allow, Goal, Intent, Only, Request, Route, To, Variable, parse
 pub use target::bad_release;
 
 pub use crate::model::Blocker;
-use crate::model::{DocumentIndex, PlanId, SideChange, WorkloadKind};
+use crate::model::{DocumentIndex, PlanId, Removal, SideChange, WorkloadKind};
 use crate::timeline::Grade;
 
 /// The version of the JSON shapes.
@@ -124,6 +125,9 @@ pub struct Target {
     pub history_id: Option<i64>,
     /// Replicas before and after, where they change.
     pub replicas: Option<(i64, i64)>,
+    /// What becomes of the object, where its document is taken out of Git.
+    #[serde(default)]
+    pub removal: Option<Removal>,
 }
 
 /// One way of acting, and whether it can be gone.
@@ -148,7 +152,7 @@ pub struct PlannedFile {
     pub diff: String,
     /// SHA-256 of the file before.
     pub before: String,
-    /// SHA-256 of the file after.
+    /// SHA-256 of the file after; empty where the file is removed.
     pub after: String,
 }
 
@@ -166,6 +170,40 @@ pub struct PlannedCommit {
     pub message: String,
     /// The files.
     pub files: Vec<PlannedFile>,
+}
+
+/// A commit of the code that is reverted in its own repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedRevert {
+    /// Repository URL, without credentials.
+    pub repository: String,
+    /// Where its clone is.
+    pub clone: String,
+    /// Name of the remote in that clone.
+    pub remote: String,
+    /// The branch that gets the revert.
+    pub branch: String,
+    /// The tip that the plan was made from.
+    pub parent: String,
+    /// The commit that is reverted, in full.
+    pub commit: String,
+    /// Its subject.
+    pub subject: String,
+    /// What changes. The files' texts are not shown.
+    pub files: Vec<RevertedFile>,
+}
+
+/// One file of a planned revert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevertedFile {
+    /// Path from the repository's root.
+    pub path: String,
+    /// SHA-256 of the file before; empty where there is none.
+    pub before: String,
+    /// SHA-256 of the file after; empty where the file is removed.
+    pub after: String,
 }
 
 /// What a step does.
@@ -275,6 +313,9 @@ pub struct Plan {
     pub rungs: Vec<Rung>,
     /// The commits; empty when Git already has the target state.
     pub commits: Vec<PlannedCommit>,
+    /// A commit of the code that is reverted once the canary is out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<PlannedRevert>,
     /// The patch of the live object as a unified diff; environment values are masked.
     pub patch: Option<String>,
     /// Every write to the cluster and to Argo CD that the steps may send, each as verb,
@@ -315,6 +356,24 @@ impl Plan {
         self.plan_id = assemble::plan_id(self);
     }
 
+    /// Adds a revert of the code; the plan's id follows.
+    pub(crate) fn revert_code(&mut self, code: PlannedRevert) {
+        self.code = Some(code);
+        self.plan_id = assemble::plan_id(self);
+    }
+
+    /// Notes what should be known before saying yes; the plan's id follows.
+    pub(crate) fn warn(&mut self, text: String) {
+        self.warnings.push(text);
+        self.plan_id = assemble::plan_id(self);
+    }
+
+    /// What becomes of the object, where its document is taken out of Git.
+    #[must_use]
+    pub fn removal(&self) -> Option<Removal> {
+        self.targets.first().and_then(|target| target.removal)
+    }
+
     /// Whether a step does this.
     #[must_use]
     pub fn has(&self, action: Action) -> bool {
@@ -324,7 +383,7 @@ impl Plan {
     /// Whether anything would be changed.
     #[must_use]
     pub fn acts(&self) -> bool {
-        !self.commits.is_empty() || !self.writes.is_empty()
+        !self.commits.is_empty() || !self.writes.is_empty() || self.code.is_some()
     }
 
     /// Whether the change goes through Git first.

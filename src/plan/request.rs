@@ -65,13 +65,21 @@ pub enum Intent {
     Bounce,
     /// Make Git say what the cluster runs.
     Adopt,
-    /// Take a canary out: no replicas, its manifest kept.
+    /// Take a canary out: no replicas, its manifest kept or removed.
     Abort {
         /// The production workload beside it, which must stay untouched.
         production: Option<String>,
         /// Where its failure is put on record: `auto`, `br`, `file` or `none`.
         record: String,
+        /// Its manifest is taken out of Git, too.
+        #[serde(default, skip_serializing_if = "is_false")]
+        delete: bool,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Intent {
@@ -108,6 +116,27 @@ impl Intent {
             Self::Scale { replicas } => Some(*replicas),
             Self::Abort { .. } => Some(0),
             _ => None,
+        }
+    }
+
+    /// Whether the target's document is taken out of Git.
+    #[must_use]
+    pub const fn deletes(&self) -> bool {
+        matches!(self, Self::Abort { delete: true, .. })
+    }
+
+    /// The same, with the manifest kept.
+    #[must_use]
+    pub fn with_manifest_kept(&self) -> Self {
+        match self {
+            Self::Abort {
+                production, record, ..
+            } => Self::Abort {
+                production: production.clone(),
+                record: record.clone(),
+                delete: false,
+            },
+            other => other.clone(),
         }
     }
 

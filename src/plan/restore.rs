@@ -68,6 +68,7 @@ pub(super) fn edited_files(
         path: git.file.clone(),
         before: git.text.to_string(),
         after: edited,
+        gone: false,
     }];
     if let Some(choice) = choice {
         for (kind, name) in &request.with {
@@ -128,6 +129,7 @@ fn companion(
             path: found.path.clone(),
             before: found.text.to_string(),
             after,
+            gone: false,
         }),
     }
     Ok(())

@@ -25,6 +25,7 @@ pub(super) fn files_for(
         path: file.path,
         before: file.before,
         after: file.after,
+        gone: false,
     });
     Ok((files.collect(), edited.also))
 }

@@ -41,6 +41,8 @@ pub(super) struct Course {
     pub land: bool,
     /// There is a rollout to wait for.
     pub rollout: bool,
+    /// Landed is when the object is gone.
+    pub gone: bool,
 }
 
 pub(super) fn steps(observation: &Observation, request: &Request, course: Course) -> Vec<Step> {
@@ -173,7 +175,11 @@ impl Steps<'_> {
             self.add(
                 Action::Land,
                 "the branch has the target content",
-                "the live template has the target content",
+                if course.gone {
+                    "the object is gone"
+                } else {
+                    "the live template has the target content"
+                },
                 self.limit(limit),
             );
         }

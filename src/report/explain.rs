@@ -261,7 +261,7 @@ mod tests {
             "{other}"
         );
         assert!(
-            other.contains("  decides    a.yaml:3:4  \"sekret\"  the manifest"),
+            other.contains("  decides    a.yaml:3:4 \"sekret\" the manifest"),
             "{other}"
         );
     }

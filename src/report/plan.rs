@@ -1,7 +1,7 @@
 //! A plan or a refusal for people.
 
 use super::human::{Style, Tint, duration_words, one_line};
-use crate::plan::{Decision, Intent, Plan, Refusal, Target};
+use crate::plan::{Decision, Intent, Plan, PlannedRevert, Refusal, Target};
 
 /// The plan as text: target and why, what is taken back, diff, message, steps.
 #[must_use]
@@ -32,6 +32,9 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
             out.push('\n');
             out.push_str(&diff_text(&file.diff));
         }
+    }
+    if let Some(code) = &plan.code {
+        out.push_str(&code_text(code));
     }
     out.push_str("\nsteps\n");
     for step in &plan.steps {
@@ -191,6 +194,24 @@ fn work_line(work: &crate::plan::LaterWork) -> String {
         one_line(&work.author, 40),
         one_line(&work.fields.join(", "), 200)
     )
+}
+
+/// The revert of the code: its files by name, for their texts are nobody's manifests.
+fn code_text(code: &PlannedRevert) -> String {
+    let mut out = format!(
+        "\nonce the canary is out: revert of {} {:?}\n  one commit on {} of {}, pushed without force\n",
+        code.commit.get(..7).unwrap_or(&code.commit),
+        one_line(&code.subject, 200),
+        code.branch,
+        code.repository
+    );
+    for file in &code.files {
+        out.push_str(&format!("  {}\n", one_line(&file.path, 200)));
+    }
+    out.push_str(
+        "  (for commits that nobody pushed `git reset --hard HEAD~1` is the other way; it throws work away and is never run)\n",
+    );
+    out
 }
 
 fn diff_text(diff: &str) -> String {

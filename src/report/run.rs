@@ -233,6 +233,9 @@ fn roll_forward(target: &crate::plan::Target, plan: &Plan) -> Option<String> {
             };
             Some(format!("unship rollback {place} --to {to}"))
         }
+        Intent::Abort { delete: true, .. } => {
+            Some("git revert of that commit, pushed, brings the manifest back".to_owned())
+        }
         Intent::Scale { .. } | Intent::Abort { .. } => {
             let (before, _) = target.replicas?;
             let (name, rest) = place.split_once(' ')?;

@@ -129,7 +129,7 @@ fn running(application: &Application) -> String {
 }
 
 /// A sync of exactly the compared commit that failed is not tried again by auto-sync.
-fn failed_operation(application: &Application) -> Option<String> {
+pub(super) fn failed_operation(application: &Application) -> Option<String> {
     let state = application.operation_state.as_ref()?;
     let failed = matches!(state.phase, OperationPhase::Failed | OperationPhase::Error);
     let same =

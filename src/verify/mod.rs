@@ -4,7 +4,9 @@
 mod goal;
 mod guard;
 mod landing;
+mod removal;
 
 pub use goal::{Baseline, Goals, branch_check, goal};
 pub use guard::{Guard, guard_check};
 pub use landing::{Landing, Relation, judge_landing};
+pub use removal::{judge_pruned, removal_check};

@@ -213,3 +213,130 @@ fn killed_at_each_point_an_abort_takes_the_canary_out_once() {
         assert_out(&world, &goes_on(&world), &what);
     });
 }
+
+#[test]
+fn killed_at_each_point_a_canary_is_deleted_once() {
+    fn arguments(world: &World) -> Vec<&str> {
+        vec![
+            "abort",
+            "zai-proxy",
+            "-n",
+            &world.name,
+            "--delete",
+            "--record",
+            "file",
+            "--yes",
+            "-o",
+            "json",
+        ]
+    }
+    fn assert_gone(world: &World, outcome: &Outcome, what: &str) {
+        assert_eq!(outcome.code, Some(0), "{what}: {}", outcome.shown());
+        let place = ("apps", "Deployment", world.name.as_str(), "zai-proxy");
+        let live = bed().sandbox.get(place.0, place.1, place.2, place.3);
+        assert!(live.is_none(), "{what}: it is there");
+        assert_eq!(world.own_commits().len(), 1, "{what}: one commit");
+        assert_eq!(world.run_folders().len(), 1, "{what}: one run");
+    }
+    let model = world("delete");
+    let (names, outcome) = points(&model, &arguments(&model));
+    assert_gone(&model, &outcome, "undisturbed");
+    for name in ["kept record", "pushed", "waited land"] {
+        assert!(names.iter().any(|own| own == name), "{name} in {names:?}");
+    }
+    for_each(chosen(names.len() - 1, 1), |at| {
+        let what = format!("killed at {at} ({})", names[at - 1]);
+        let world = world("delete");
+        killed(&world, &arguments(&world), at);
+        assert_gone(&world, &goes_on(&world), &what);
+    });
+}
+
+/// A second repository with a commit that is to be reverted: its bare one and the commit.
+fn code_of(world: &World) -> (std::path::PathBuf, std::path::PathBuf, String) {
+    let (bare, clone) = (
+        world.engineer.home.join("code.git"),
+        world.engineer.home.join("code"),
+    );
+    let git = |folder: &std::path::Path, arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .args(["-c", "user.name=A", "-c", "user.email=a@example.org", "-C"])
+            .arg(folder)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    std::fs::create_dir_all(&bare).unwrap();
+    git(&bare, &["init", "-q", "--bare", "-b", "main"]);
+    git(
+        &world.engineer.home,
+        &["clone", "-q", &bare.display().to_string(), "code"],
+    );
+    let mut bad = String::new();
+    for text in ["good", "bad"] {
+        std::fs::write(clone.join("main.rs"), text).unwrap();
+        git(&clone, &["add", "main.rs"]);
+        git(&clone, &["commit", "-q", "-m", text]);
+        bad = git(&clone, &["rev-parse", "HEAD"]);
+    }
+    git(&clone, &["push", "-q", "origin", "HEAD:main"]);
+    git(&clone, &["branch", "-q", "--set-upstream-to=origin/main"]);
+    (bare, clone, bad)
+}
+
+#[test]
+fn killed_at_each_point_the_code_is_reverted_once() {
+    fn arguments(world: &World, clone: &std::path::Path, bad: &str) -> Vec<String> {
+        let folder = clone.display().to_string();
+        let words = [
+            "abort",
+            "zai-proxy",
+            "-n",
+            &world.name,
+            "--record",
+            "none",
+            "--yes",
+            "--code-repo",
+            &folder,
+            "--code-commit",
+            bad,
+            "-o",
+            "json",
+        ];
+        words.map(str::to_owned).to_vec()
+    }
+    fn assert_reverted(world: &World, bare: &std::path::Path, (outcome, what): (&Outcome, &str)) {
+        assert_eq!(outcome.code, Some(0), "{what}: {}", outcome.shown());
+        assert_eq!(replicas(world).0, 0, "{what}");
+        assert_eq!(world.own_commits().len(), 1, "{what}: one commit");
+        let log = std::process::Command::new("git")
+            .arg("-C")
+            .arg(bare)
+            .args(["log", "--format=%s", "main"])
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&log.stdout).into_owned();
+        assert_eq!(log, "Revert \"bad\"\nbad\ngood\n", "{what}");
+    }
+    let model = world("code");
+    let (bare, clone, bad) = code_of(&model);
+    let words = arguments(&model, &clone, &bad);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (names, outcome) = points(&model, &words);
+    assert_reverted(&model, &bare, (&outcome, "undisturbed"));
+    for name in ["made revert", "pushed revert"] {
+        assert!(names.iter().any(|own| own == name), "{name} in {names:?}");
+    }
+    for_each(chosen(names.len() - 1, 0), |at| {
+        let what = format!("killed at {at} ({})", names[at - 1]);
+        let world = world("code");
+        let (bare, clone, bad) = code_of(&world);
+        let words = arguments(&world, &clone, &bad);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        killed(&world, &words, at);
+        assert_reverted(&world, &bare, (&goes_on(&world), &what));
+    });
+}

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::admin::Kind;
+use crate::repository;
 use crate::stage::{GOOD, Setting, Stage};
 use crate::world::World;
 
@@ -116,6 +117,185 @@ pub(crate) fn a_canary_with_errors_is_taken_out(world: &'static World) {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// A stage with a canary beside production that serves.
+fn with_canary(world: &'static World, name: &str) -> (Stage, String) {
+    let stage = Stage::new(world, name, (GOOD, &Setting::default()));
+    let canary = CANARY.replace("namespace: mcp", &format!("namespace: {}", stage.name));
+    stage
+        .team()
+        .commit("feat: canary of 1.3.0", &[(FILE, Some(&canary))]);
+    stage.team().push();
+    stage.refresh();
+    world.until("the canary serves", || {
+        let ready = deployment(&stage, "zai-proxy-canary")
+            .map(|canary| canary["status"]["readyReplicas"].clone());
+        (ready == Some(1.into()))
+            .then_some(())
+            .ok_or_else(|| format!("{ready:?} ready"))
+    });
+    (stage, canary)
+}
+
+fn delete(stage: &Stage) -> Vec<&str> {
+    vec![
+        "abort",
+        "zai-proxy-canary",
+        "-n",
+        &stage.name,
+        "--production",
+        "zai-proxy",
+        "--record",
+        "file",
+        "--delete",
+        "--yes",
+    ]
+}
+
+fn files(stage: &Stage) -> String {
+    let tree = ["ls-tree", "-r", "--name-only", "refs/heads/main"];
+    repository::git(stage.bare(), &tree)
+}
+
+/// One commit takes the manifest out, Argo CD prunes the object, production is as it was.
+pub(crate) fn a_canary_is_deleted_through_git(world: &'static World) {
+    let (stage, _) = with_canary(world, "canary-delete");
+    let before = stage.tip();
+    let production = deployment(&stage, "zai-proxy").expect("production");
+    let others = files(&stage).replace(&format!("{FILE}\n"), "");
+    let run = stage.user().run(&delete(&stage)).ends_with(0);
+    for check in ["gone", "argocd", "production", "branch"] {
+        assert_eq!(run.check(check)["verdict"], "holds", "{}", run.story());
+    }
+    assert!(deployment(&stage, "zai-proxy-canary").is_none());
+    assert_eq!(stage.commits_since(&before).len(), 1);
+    assert_eq!(files(&stage), others, "only that file");
+    let after = deployment(&stage, "zai-proxy").expect("production");
+    for field in ["uid", "generation"] {
+        assert_eq!(after["metadata"][field], production["metadata"][field]);
+    }
+    let evidence = std::path::PathBuf::from(run.json["evidence"].as_str().unwrap_or_default());
+    assert!(evidence.join("manifest.json").is_file(), "the bundle");
+    let record = std::fs::read_to_string(evidence.with_file_name("record.md")).expect("a record");
+    assert!(
+        record.contains("its manifest is removed from Git"),
+        "{record}"
+    );
+}
+
+/// Where Argo CD does not prune, the first run sets the replicas to 0, the second removes the
+/// manifest, and the object stays without pods.
+pub(crate) fn a_canary_that_is_not_pruned_is_at_0_first(world: &'static World) {
+    let (stage, canary) = with_canary(world, "canary-left");
+    let policy = serde_json::json!({"spec": {"syncPolicy": {"automated": {"prune": false}}}});
+    stage.patch(Kind::Application, &policy);
+    let user = stage.user();
+    let run = user.run(&delete(&stage)).ends_with(0);
+    assert_eq!(run.check("replicas")["verdict"], "holds", "{}", run.story());
+    let text = stage.file_at("refs/heads/main", FILE);
+    assert_eq!(text, canary.replace("replicas: 1", "replicas: 0"));
+    let run = user.run(&delete(&stage)).ends_with(0);
+    for check in ["gone", "production", "branch"] {
+        assert_eq!(run.check(check)["verdict"], "holds", "{}", run.story());
+    }
+    assert!(!files(&stage).contains(FILE));
+    stage.refresh();
+    let left = deployment(&stage, "zai-proxy-canary").expect("it stays");
+    assert_eq!(left["spec"]["replicas"], 0);
+}
+
+/// The code's repository: a good commit, a bad one, and a later one in another line.
+struct Code {
+    bare: std::path::PathBuf,
+    clone: tempfile::TempDir,
+    bad: String,
+}
+
+impl Code {
+    fn new(world: &World, name: &str) -> Self {
+        let bare = repository::create(world, name);
+        let clone = tempfile::tempdir().expect("a folder");
+        let code = Self {
+            bad: String::new(),
+            bare,
+            clone,
+        };
+        let remote = code.bare.display().to_string();
+        code.git(&["clone", "-q", &remote, "."]);
+        code.commit("a\nb\nc\nd\ne\n", "feat: count tokens");
+        let bad = code.commit("a\nB\nc\nd\ne\n", "feat: count twice");
+        code.commit("a\nB\nc\nd\nE\n", "docs: later");
+        code.git(&["push", "-q", "origin", "main"]);
+        Self { bad, ..code }
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        repository::git(self.clone.path(), arguments)
+    }
+
+    fn commit(&self, text: &str, message: &str) -> String {
+        std::fs::write(self.clone.path().join("main.rs"), text).expect("a file");
+        self.git(&["add", "main.rs"]);
+        let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+        self.git(&[&who[..], &["commit", "-q", "-m", message]].concat());
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        let log = repository::git(&self.bare, &["log", "--format=%s", "main"]);
+        log.lines().map(str::to_owned).collect()
+    }
+}
+
+/// The code's commit is reverted in its own repository once the canary is out; a remote that
+/// does not take it undoes nothing, and `continue` goes on; a conflict is refused first.
+pub(crate) fn the_code_of_a_canary_is_reverted(world: &'static World) {
+    let (stage, _) = with_canary(world, "canary-code");
+    let code = Code::new(world, "canary-code-repository");
+    let folder = code.clone.path().display().to_string();
+    let abort = |commit: &str| -> Vec<String> {
+        let mut all: Vec<&str> = delete(&stage);
+        all.retain(|argument| *argument != "--delete");
+        all.extend(["--code-repo", &folder, "--code-commit", commit]);
+        all.into_iter().map(str::to_owned).collect()
+    };
+    let user = stage.user();
+    let run = |arguments: Vec<String>| {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        user.run(&words)
+    };
+    let before = (stage.tip(), code.subjects());
+    let first = code.git(&["rev-parse", "HEAD~2"]);
+    run(abort(&first)).ends_with(3);
+    let clash = code.git(&["rev-parse", "HEAD"]);
+    code.commit("a\nB\nc\nd\nX\n", "docs: again");
+    code.git(&["push", "-q", "origin", "main"]);
+    run(abort(&clash)).ends_with(3);
+    assert_eq!(stage.tip(), before.0, "nothing was done");
+
+    let hook = code.bare.join("hooks/pre-receive");
+    std::fs::create_dir_all(code.bare.join("hooks")).expect("a folder");
+    std::fs::write(&hook, "#!/bin/sh\necho no\nexit 1\n").expect("a hook");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&hook, mode).expect("a mode");
+    run(abort(&code.bad)).ends_with(4);
+    let out = deployment(&stage, "zai-proxy-canary").expect("its manifest is kept");
+    assert_eq!(out["spec"]["replicas"], 0, "the canary is out");
+    assert_eq!(code.subjects().len(), before.1.len() + 1, "no revert yet");
+    let tip = stage.tip();
+
+    std::fs::remove_file(&hook).expect("the hook");
+    run(vec!["continue".to_owned()]).ends_with(0);
+    assert_eq!(stage.tip(), tip, "no second commit");
+    let subjects = code.subjects();
+    assert_eq!(subjects.len(), before.1.len() + 2);
+    assert_eq!(subjects[0], "Revert \"feat: count twice\"");
+    let text = repository::git(&code.bare, &["show", "main:main.rs"]);
+    assert_eq!(text, "a\nb\nc\nd\nX", "later work is kept");
+    // Once more: nothing is left to be done.
+    run(abort(&code.bad)).ends_with(0);
+    assert_eq!(code.subjects(), subjects);
 }
 
 /// The whole rehearsal as the observer: seven named tests, zero writes.

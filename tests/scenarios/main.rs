@@ -101,6 +101,9 @@ scenarios! {
     canary:
         a_crashing_canary_is_taken_out
         a_canary_with_errors_is_taken_out
+        a_canary_is_deleted_through_git
+        a_canary_that_is_not_pruned_is_at_0_first
+        the_code_of_a_canary_is_reverted
         a_drill_writes_nothing;
     identities:
         each_identity_may_what_its_name_says

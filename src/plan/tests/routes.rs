@@ -292,6 +292,16 @@ fn scale_goes_through_git_where_the_manifest_decides_and_else_directly() {
         min_replicas: 1,
         max_replicas: 5,
     }]);
+    // The manifest names a number: self-heal puts it back, whoever owns the field.
+    assert_eq!(
+        refused(&autoscaled, &of(Intent::Scale { replicas: 3 })),
+        ["replicas-autoscaled"]
+    );
+    if let Some(git) = &mut autoscaled.git {
+        git.states
+            .iter_mut()
+            .for_each(|state| state.replicas = None);
+    }
     let prepared = planned(&autoscaled, &of(Intent::Scale { replicas: 3 }));
     assert_eq!(
         prepared.plan.route, "direct",

@@ -113,6 +113,7 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
             states,
             history_end: HistoryEnd::Root,
             overrides: vec![],
+            named_in: vec![],
             deployed: vec![],
             resolved: None,
             companions: vec![],

@@ -186,6 +186,7 @@ pub(super) fn world(extra: &str) -> Observation {
             states,
             history_end: HistoryEnd::Root,
             overrides: vec![],
+            named_in: vec![],
             deployed: vec![],
             resolved: None,
             companions: vec![],
