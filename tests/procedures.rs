@@ -307,6 +307,12 @@ fn try_row(row: &Row) -> Result<(), String> {
         return Err(format!("{}: an error is no answer", row.id));
     }
     let world = world_of(place);
+    if commands
+        .iter()
+        .any(|line| line.contains("--code-repo ../code"))
+    {
+        code_repository(&world);
+    }
     let mut found = Vec::new();
     let mut told = String::new();
     for (index, (line, code)) in commands.iter().zip(codes).enumerate() {
@@ -331,6 +337,36 @@ fn try_row(row: &Row) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A clone of the code's repository beside the engineer's, with a commit that broke it.
+fn code_repository(world: &World) {
+    let name = format!("{}-code", world.name);
+    let bare = bed().sandbox.create_repository(&name).unwrap();
+    let folder = world.engineer.clone.with_file_name("code");
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .current_dir(&folder)
+            .args([
+                "-c",
+                "user.name=Mira Okafor",
+                "-c",
+                "user.email=mira@example.org",
+            ])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    };
+    std::fs::create_dir_all(&folder).unwrap();
+    git(&["init", "-q", "-b", "main"]);
+    git(&["remote", "add", "origin", &bare.display().to_string()]);
+    for text in ["works\n", "crashes\n"] {
+        std::fs::write(folder.join("main.rs"), text).unwrap();
+        git(&["add", "."]);
+        git(&["commit", "-q", "-m", text.trim()]);
+    }
+    git(&["push", "-q", "-u", "origin", "main"]);
 }
 
 #[test]
