@@ -74,7 +74,7 @@ impl Run {
                     return Ok(end);
                 }
                 Action::Land | Action::Rollout => self.wait_for(step, &aim, &mut course).await?,
-                _ => self.act(step, &mut aim).await?,
+                _ => Box::pin(self.act(step, &mut aim)).await?,
             };
             if let Some(end) = end {
                 return Ok(end);
@@ -179,7 +179,7 @@ impl Run {
                 let whole = push::end_capture(self, capture).await?;
                 return Ok((!whole).then(|| End::stopped("capture")));
             }
-            Action::Settle => return settle::settle(self, step, aim).await,
+            Action::Settle => return Box::pin(settle::settle(self, step, aim)).await,
             Action::Record => {
                 self.keep_record().await?;
                 return Ok(None);

@@ -17,6 +17,7 @@ use super::{
 use crate::model::{
     Desired, DocumentFields, DocumentIndex, GitView, ImageRef, Observation, PodTemplate,
 };
+use crate::provenance::Touched;
 use crate::timeline::{Grade, Timeline};
 
 /// Plans the change as one commit.
@@ -35,12 +36,7 @@ pub(super) fn prepare(
     let edited = edited_text(&document, observation, choice.as_ref(), request)?;
     let files = edited_files(git, observation, choice.as_ref(), request, edited)?;
     let after = document_after(&files, git, observation)?;
-    let (files, also) = match &git.rendered {
-        None => (files, Vec::new()),
-        Some(rendered) => {
-            sources::files_for(observation, rendered, &after).map_err(Refusal::one)?
-        }
-    };
+    let (files, also) = sources::real(observation, git, files, &after).map_err(Refusal::one)?;
     let changes_git = !files.is_empty();
     let (Some(before), Some(fields)) = (document.fields(), after.fields()) else {
         return Err(Refusal::one(no_template(&git.file)));
@@ -51,23 +47,10 @@ pub(super) fn prepare(
         choice.as_ref(),
     ));
     let mut target = describe(observation, (&document, &after), choice.as_ref(), request);
-    if git.rendered.is_some() {
-        // Lines of the rendered object are in no file.
-        target.line = 0;
-        if let Some(file) = files.first() {
-            target.file.clone_from(&file.path);
-        }
-    }
-    if request.consent
-        && !request.discard_later
-        && let Some(blocker) = unasked_later_work(&target)
-    {
-        refusal.blockers.push(blocker);
-    }
+    sources::place(&mut target, git, &files);
     let mut warnings = warnings(observation, choice.as_ref(), timeline);
-    let (shared, blocker) = sources::shared(&also, request);
-    warnings.extend(shared);
-    refusal.blockers.extend(blocker);
+    warnings.extend(sources::shared(&also));
+    refusal.blockers.extend(unasked(&target, &also, request));
     warnings.extend(intent_warnings(observation, &document, request));
     let landing = landing_of(
         observation,
@@ -110,6 +93,15 @@ pub(super) fn prepare(
         patch,
         git: None,
     })
+}
+
+/// What would be taken along without anybody having seen it.
+fn unasked(target: &Target, also: &[Touched], request: &Request) -> Vec<Blocker> {
+    if !request.consent || request.discard_later {
+        return Vec::new();
+    }
+    let later = unasked_later_work(target);
+    later.into_iter().chain(sources::unasked(also)).collect()
 }
 
 /// The target's document, where the file is what decides over the field.
@@ -268,14 +260,29 @@ fn intent_warnings(
 /// Variables that no container has so far: a program that reads another name takes no
 /// notice of them.
 pub(super) fn new_variables(template: &PodTemplate, intent: &Intent) -> Vec<String> {
-    let Intent::SetEnv { variables, .. } = intent else {
+    let Intent::SetEnv {
+        variables,
+        container,
+    } = intent
+    else {
         return Vec::new();
     };
+    let is_meant = |own: &&Value| {
+        let name = own.get("name").and_then(Value::as_str);
+        container
+            .as_deref()
+            .is_none_or(|wanted| name == Some(wanted))
+    };
+    let whose = container.as_ref().map_or_else(
+        || "no container has".to_owned(),
+        |name| format!("container {name} has not"),
+    );
     let containers = ["/spec/containers", "/spec/initContainers"];
     let known: Vec<&str> = containers
         .iter()
         .filter_map(|pointer| template.value().pointer(pointer)?.as_array())
         .flatten()
+        .filter(is_meant)
         .filter_map(|container| container.get("env")?.as_array())
         .flatten()
         .filter_map(|variable| variable.get("name")?.as_str())
@@ -285,7 +292,7 @@ pub(super) fn new_variables(template: &PodTemplate, intent: &Intent) -> Vec<Stri
         .filter(|variable| !known.contains(&variable.name.as_str()))
         .map(|variable| {
             format!(
-                "no container has a variable {} so far: does the program read it?",
+                "{whose} a variable {} so far: does the program read it?",
                 variable.name
             )
         })

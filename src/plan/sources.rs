@@ -2,14 +2,28 @@
 
 use super::build::EditedFile;
 use super::document::Document;
-use super::{Blocker, Request};
+use super::{Blocker, Target};
 use crate::manifest::Path;
-use crate::model::{Observation, RenderedSource};
+use crate::model::{GitView, Observation, RenderedSource};
 use crate::provenance::{Subject, Touched, edit_to};
+
+/// The files that are really edited, and which other objects the same edit changes. Where the
+/// document stands in a file these are the given ones.
+pub(super) fn real(
+    observation: &Observation,
+    git: &GitView,
+    files: Vec<EditedFile>,
+    after: &Document,
+) -> Result<(Vec<EditedFile>, Vec<Touched>), Blocker> {
+    match &git.rendered {
+        None => Ok((files, Vec::new())),
+        Some(rendered) => files_for(observation, rendered, after),
+    }
+}
 
 /// The files that make the rendered object what the edited document is, proven by rendering
 /// them again, and which other objects the same edit changes.
-pub(super) fn files_for(
+fn files_for(
     observation: &Observation,
     rendered: &RenderedSource,
     after: &Document,
@@ -30,29 +44,38 @@ pub(super) fn files_for(
     Ok((files.collect(), edited.also))
 }
 
-/// What a shared entry changes besides is shown; without a person to see it, it has to be
-/// agreed to like later work.
-pub(super) fn shared(also: &[Touched], request: &Request) -> (Vec<String>, Option<Blocker>) {
-    let words: Vec<String> = also
-        .iter()
-        .map(|touched| {
-            let fields: Vec<String> = touched.fields.iter().map(ToString::to_string).collect();
-            format!("{}/{} ({})", touched.kind, touched.name, fields.join(", "))
-        })
-        .collect();
-    if words.is_empty() {
-        return (Vec::new(), None);
+/// Lines of a rendered object are in no file; the plan names the first file that is edited.
+pub(super) fn place(target: &mut Target, git: &GitView, files: &[EditedFile]) {
+    if git.rendered.is_none() {
+        return;
     }
-    let blocker = (request.consent && !request.discard_later).then(|| {
-        Blocker::new(
-            "shared-entry",
-            format!(
-                "the entry that decides is shared: the same edit changes {}",
-                words.join("; ")
-            ),
-            "agree with --discard-later, or give the target an entry of its own",
-        )
-    });
-    let warning = format!("the same edit changes {} as well", words.join("; "));
-    (vec![warning], blocker)
+    target.line = 0;
+    if let Some(file) = files.first() {
+        target.file.clone_from(&file.path);
+    }
+}
+
+/// What a shared entry changes besides.
+pub(super) fn shared(also: &[Touched]) -> Option<String> {
+    let words = words(also)?;
+    Some(format!("the same edit changes {words} as well"))
+}
+
+/// Without a person to see it, that has to be agreed to like later work.
+pub(super) fn unasked(also: &[Touched]) -> Option<Blocker> {
+    let words = words(also)?;
+    Some(Blocker::new(
+        "shared-entry",
+        format!("the entry that decides is shared: the same edit changes {words}"),
+        "agree with --discard-later, or give the target an entry of its own",
+    ))
+}
+
+fn words(also: &[Touched]) -> Option<String> {
+    let of = |touched: &Touched| {
+        let fields: Vec<String> = touched.fields.iter().map(ToString::to_string).collect();
+        format!("{}/{} ({})", touched.kind, touched.name, fields.join(", "))
+    };
+    let words: Vec<String> = also.iter().map(of).collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }
