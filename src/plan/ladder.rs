@@ -294,11 +294,13 @@ fn missing_right(
     observation: &Observation,
 ) -> Blocker {
     let target = &observation.target;
+    let with_reason = |answer: &AccessAnswer, word: &str| match answer.reason.as_str() {
+        "" => format!("{} is {word}", answer.right),
+        reason => format!("{} is {word}: {reason}", answer.right),
+    };
     let message = match answer {
-        Some(answer) if answer.allowed == Allowed::Denied => {
-            format!("{} is denied: {}", answer.right, answer.reason)
-        }
-        Some(answer) => format!("{} is unknown: {}", answer.right, answer.reason),
+        Some(answer) if answer.allowed == Allowed::Denied => with_reason(answer, "denied"),
+        Some(answer) => with_reason(answer, "unknown"),
         None => format!("{} was not asked", right_words(right, observation)),
     };
     Blocker::new(

@@ -67,7 +67,10 @@ scenarios! {
     rendered:
         a_kustomize_image_is_rolled_back
         a_helm_value_is_rolled_back
-        an_override_in_the_application_is_refused;
+        an_override_in_the_application_is_refused
+        a_rendered_rollback_goes_on
+        other_intents_edit_what_is_rendered
+        a_shared_entry_is_agreed_to;
     requesting:
         a_request_becomes_one_bead
         a_rollback_is_put_on_record

@@ -66,6 +66,129 @@ pub(crate) fn an_override_in_the_application_is_refused(world: &'static World) {
     assert_eq!(stage.commits_since(&story.tip).len(), 0);
 }
 
+/// Killed around the push of a rendered rollback: going on finds its own commit by what the
+/// files render, and makes no second one.
+pub(crate) fn a_rendered_rollback_goes_on(world: &'static World) {
+    let story = Stage::with_bad_release_in(world, "goes-on", &laid_out(Layout::Kustomize));
+    let stage = &story.stage;
+    let log = stage.folder.join("points").display().to_string();
+    let user = stage.user().with("UNSHIP_CRASH_LOG", &log);
+    user.rollback(&["--to", GOOD]).ends_with(0);
+    let text = std::fs::read_to_string(&log).expect("the list of points");
+    let all: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once(' ')?.1))
+        .collect();
+    for name in ["recorded committed", "pushed", "waited land"] {
+        let point = all.iter().position(|own| *own == name);
+        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}")) + 1;
+        stage.team().catch_up();
+        let again = stage.ship(BAD);
+        stage.wait_crashing();
+        let killed = stage.user().with("UNSHIP_CRASH_AT", &point.to_string());
+        let killed = killed.rollback(&["--to", GOOD]);
+        assert_eq!(killed.code, None, "killed at {name}: {}", killed.story());
+        let run = user.run(&["continue"]).ends_with(0);
+        run.has("/state", "succeeded").all_checks_hold();
+        assert_eq!(stage.commits_since(&again).len(), 1, "one commit in all");
+        assert_eq!(
+            stage.file_at("refs/heads/main", OVERLAY),
+            stage.manifest(GOOD)
+        );
+    }
+}
+
+/// The other verbs edit the place that decides as well: the base's replicas, a variable there.
+pub(crate) fn other_intents_edit_what_is_rendered(world: &'static World) {
+    let stage = Stage::new(
+        world,
+        "rendered-verbs",
+        (GOOD, &laid_out(Layout::Kustomize)),
+    );
+    let user = stage.user();
+    let before = stage.file_at("refs/heads/main", BASE);
+    user.run(&["scale", "zai-proxy", "2", "-n", &stage.name, "--yes"])
+        .ends_with(0);
+    let scaled = before.replace("replicas: 1", "replicas: 2");
+    assert_eq!(stage.file_at("refs/heads/main", BASE), scaled);
+    let variable = "MAX_WORKERS=7";
+    user.run(&[
+        "set",
+        "env",
+        "zai-proxy",
+        variable,
+        "-n",
+        &stage.name,
+        "--yes",
+    ])
+    .ends_with(0);
+    let set = scaled.replace("value: \"10\"", "value: \"7\"");
+    assert_eq!(stage.file_at("refs/heads/main", BASE), set);
+    let live = stage.deployment().expect("it");
+    assert_eq!(live["spec"]["replicas"], 2);
+    let image = "proxy=ronaldraygun/zai-proxy:1.2.5";
+    user.run(&[
+        "set",
+        "image",
+        "zai-proxy",
+        image,
+        "-n",
+        &stage.name,
+        "--yes",
+    ])
+    .ends_with(0);
+    let overlay = stage.file_at("refs/heads/main", OVERLAY);
+    assert!(
+        overlay.contains("  newTag: 1.2.5   # set by the release job\n"),
+        "{overlay}"
+    );
+    stage.wait_live("1.2.5");
+}
+
+/// Two workloads share the entry: that is shown, and not taken along silently.
+pub(crate) fn a_shared_entry_is_agreed_to(world: &'static World) {
+    let setting = Setting {
+        files: vec![("apps/zai-proxy/base/worker.yaml", WORKER)],
+        ..laid_out(Layout::Kustomize)
+    };
+    let story = Stage::with_bad_release_in(world, "shared", &setting);
+    let stage = &story.stage;
+    let base = "resources: [deployment.yaml, worker.yaml]\n";
+    let place = "apps/zai-proxy/base/kustomization.yaml";
+    stage.team().catch_up();
+    let tip = stage
+        .team()
+        .commit("feat: a worker", &[(place, Some(base))]);
+    stage.team().push();
+    stage.refresh();
+    let refused = stage.user().rollback(&["--to", GOOD]).ends_with(3);
+    let message = refused.blocker("shared-entry")["message"].clone();
+    assert!(
+        message.to_string().contains("Deployment/worker"),
+        "{message}"
+    );
+    assert!(stage.commits_since(&tip).is_empty());
+    let agreed = stage.user().rollback(&["--to", GOOD, "--discard-later"]);
+    agreed.ends_with(0);
+    assert_eq!(
+        stage.file_at("refs/heads/main", OVERLAY),
+        stage.manifest(GOOD)
+    );
+}
+
+const WORKER: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: worker
+spec:
+  selector: {matchLabels: {app: worker}}
+  template:
+    metadata: {labels: {app: worker}}
+    spec:
+      containers:
+      - {name: worker, image: ronaldraygun/zai-proxy}
+";
+
 fn laid_out(layout: Layout) -> Setting {
     Setting {
         layout,
