@@ -18,9 +18,9 @@ fn deployment(stage: &Stage, name: &str) -> Option<Value> {
     own.next()
 }
 
-/// Evidence, replicas 0 in Git with the manifest kept, and the proof that production is as it was.
-pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
-    let stage = Stage::new(world, "canary", (GOOD, &Setting::default()));
+/// Production serves; the canary beside it, whose manifest is given, crashes.
+fn with_crashing_canary(world: &'static World, scenario: &str) -> (Stage, String) {
+    let stage = Stage::new(world, scenario, (GOOD, &Setting::default()));
     let canary = CANARY
         .replace("namespace: mcp", &format!("namespace: {}", stage.name))
         .replace("1.3.0-canary", "1.3.0-canary-crash");
@@ -39,6 +39,12 @@ pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
             .then_some(())
             .ok_or_else(|| format!("{} pods", pods.len()))
     });
+    (stage, canary)
+}
+
+/// Evidence, replicas 0 in Git with the manifest kept, and the proof that production is as it was.
+pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
+    let (stage, canary) = with_crashing_canary(world, "canary");
     let production = deployment(&stage, "zai-proxy").expect("production");
     let user = stage.user();
     let arguments = [
@@ -73,6 +79,37 @@ pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
     for log in [".log", ".previous.log", "timeline.txt"] {
         assert!(manifest.contains(log), "{log} in {manifest}");
     }
+}
+
+/// Logs that may not be read are a named gap, and stop nothing.
+pub(crate) fn a_canary_whose_logs_are_forbidden_is_taken_out(world: &'static World) {
+    let (stage, _) = with_crashing_canary(world, "canary-logless");
+    let user = stage.user().without_logs();
+    let run = user
+        .run(&[
+            "abort",
+            "zai-proxy-canary",
+            "-n",
+            &stage.name,
+            "--production",
+            "zai-proxy",
+            "--yes",
+        ])
+        .ends_with(0);
+    let out = deployment(&stage, "zai-proxy-canary").expect("its manifest is kept");
+    assert_eq!(out["spec"]["replicas"], 0);
+    let evidence = run.json["evidence"].as_str().unwrap_or("");
+    let manifest = std::fs::read_to_string(format!("{evidence}/manifest.json")).unwrap_or_default();
+    let manifest: Value = serde_json::from_str(&manifest).expect("the bundle's list");
+    assert!(
+        manifest["missing"].to_string().contains("pods/log"),
+        "{manifest:#}"
+    );
+    let files = manifest["files"].to_string();
+    assert!(
+        !files.contains(".log") && files.contains("events"),
+        "{files}"
+    );
 }
 
 /// A canary whose pods are all ready did not crash: what is put on record are its errors. It is

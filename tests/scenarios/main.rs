@@ -104,6 +104,7 @@ scenarios! {
     canary:
         a_crashing_canary_is_taken_out
         a_canary_with_errors_is_taken_out
+        a_canary_whose_logs_are_forbidden_is_taken_out
         a_canary_is_deleted_through_git
         a_canary_that_is_not_pruned_is_at_0_first
         the_code_of_a_canary_is_reverted
