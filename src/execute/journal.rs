@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Check, RunId};
-use crate::plan::{Plan, PlannedRevert, Request, Route};
+use crate::plan::{Plan, PlannedRevert, Request};
 use crate::verify::{Baseline, Guard};
 
 /// What can go wrong with a journal.
@@ -518,17 +518,6 @@ impl Head {
 }
 
 impl StoredRun {
-    /// The request with its target and its route pinned, so that going on cannot choose
-    /// others: a remote that is back does not turn a patch into a commit.
-    #[must_use]
-    pub fn pinned_request(&self) -> Request {
-        let mut pinned = self.head.request.pinned_to(&self.plan);
-        if pinned.route == Route::Auto {
-            pinned.route = Route::of_word(&self.plan.route).unwrap_or(Route::Auto);
-        }
-        pinned
-    }
-
     /// The steps that were finished.
     #[must_use]
     pub fn finished(&self) -> std::collections::BTreeSet<String> {

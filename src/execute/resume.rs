@@ -9,7 +9,7 @@ use super::{Error, Setup};
 use crate::git::GitError;
 use crate::model::{CommitId, Desired, PodTemplate, Workload};
 use crate::observe::{Shipped, Sight};
-use crate::plan::{Decision, Prepared, build};
+use crate::plan::{Decision, Prepared, Request, Route, build};
 use crate::report::{RunReport, RunState};
 use crate::timeline::Timeline;
 
@@ -67,6 +67,20 @@ pub async fn resume(setup: Setup, stored: StoredRun, sight: Sight) -> Result<Run
     };
     run.end_evidence().await;
     run.finish(end)
+}
+
+impl StoredRun {
+    /// The request with its target and its route pinned, so that going on cannot choose
+    /// others: a remote that is back does not turn a patch into a commit.
+    #[must_use]
+    pub fn pinned_request(&self) -> Request {
+        let pinned = self.head.request.pinned_to(&self.plan);
+        let route = match pinned.route {
+            Route::Auto => Route::of_word(&self.plan.route).unwrap_or_default(),
+            asked => asked,
+        };
+        Request { route, ..pinned }
+    }
 }
 
 /// The branch has no commit of this run.

@@ -5,6 +5,7 @@ mod again;
 mod argo;
 mod cluster;
 mod companions;
+mod early;
 mod files;
 mod overrides;
 mod rendered;
@@ -14,9 +15,9 @@ mod source;
 mod states;
 
 pub use again::on_new_tip;
+pub use early::tip_of_clone;
 pub use files::{TipFiles, Unreadable, tip_files};
 pub use rendered::Shipped;
-pub use source::tip_of_clone;
 pub use states::fields_of;
 
 use std::path::PathBuf;
@@ -121,7 +122,7 @@ pub enum Error {
 /// # Errors
 /// When the target itself cannot be told; everything else is a gap.
 pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<Sight, Error> {
-    let early = source::prefetch(clients, scope);
+    let early = early::prefetch(clients, scope);
     let look = async {
         let seen = cluster::look(clients, scope).await?;
         let argo = argo::look(clients, scope, &seen).await;
