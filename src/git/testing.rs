@@ -120,12 +120,21 @@ impl World {
     }
 }
 
-/// A hook or helper program.
+/// A hook or helper program. Another process writes it: a child that another thread forks
+/// meanwhile would hold it open for writing, and then it cannot be run (ETXTBSY).
 pub(super) fn script(file: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
+    use std::io::Write as _;
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut writer = std::process::Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(file)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = writer.stdin.take().unwrap();
+    write!(input, "#!/bin/sh\n{text}\n").unwrap();
+    drop(input);
+    assert!(writer.wait().unwrap().success());
 }
 
 pub(super) fn request(parent: &CommitId, path: &str, bytes: &[u8]) -> CommitRequest {

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -228,8 +227,18 @@ async fn credentials_are_sent_and_never_shown() {
 pub(super) fn plugin(folder: &Path, script: &str) -> serde_json::Value {
     let program = folder.join("plugin");
     let text = format!("#!/bin/sh\necho run >>\"$0.runs\"\n{script}\n");
-    fs::write(&program, text).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    // Another process writes it: a child that another thread forks meanwhile would hold it
+    // open for writing, and then it cannot be run (ETXTBSY).
+    let mut writer = std::process::Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(&program)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = writer.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, text.as_bytes()).unwrap();
+    drop(input);
+    assert!(writer.wait().unwrap().success());
     json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1",
         "command": program.display().to_string(), "interactiveMode": "Never"}})
 }
