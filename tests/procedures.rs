@@ -153,6 +153,11 @@ fn unmanaged(replicas: u32) -> World {
         admin(Method::POST, &path, "application/json", &object);
     }
     world.wait_live(GOOD);
+    // What the controller has not recorded yet could not be gone back to.
+    until(&world, "zai-proxy", |d| {
+        d["status"]["readyReplicas"] == replicas
+            && d["status"]["observedGeneration"] == d["metadata"]["generation"]
+    });
     world
 }
 
@@ -241,6 +246,11 @@ fn world_of(name: &str) -> World {
     }
 }
 
+/// A folder in no clone: the checkout that these tests run in is one, too.
+fn nowhere(world: &World) -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("unship-{}-{}", std::process::id(), world.name))
+}
+
 /// The command line in this world as this identity.
 fn command(world: &World, identity: &str, line: &str) -> Command {
     let line = line.replace("-n mcp", &format!("-n {}", world.name));
@@ -265,7 +275,9 @@ fn command(world: &World, identity: &str, line: &str) -> Command {
         other => panic!("the page has no identity {other}"),
     }
     if world.name.starts_with("unmanaged") {
-        command.current_dir(&world.engineer.home);
+        let nowhere = nowhere(world);
+        std::fs::create_dir_all(&nowhere).unwrap();
+        command.current_dir(nowhere);
     }
     command
 }
@@ -329,6 +341,7 @@ fn try_row(row: &Row) -> Result<(), String> {
             std::fs::rename(world.bare().with_extension("lost"), world.bare()).unwrap();
         }
     }
+    let _ = std::fs::remove_dir_all(nowhere(&world));
     for kind in ["check", "blocker", "step", "test"] {
         for id in row.words(&format!("{kind} ")) {
             if !found.contains(&format!("{kind} {id}")) {
