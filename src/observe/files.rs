@@ -1,12 +1,9 @@
 //! The files at the tip of the branch that ships a target, for what is told from texts alone.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
+use super::rendered::CommitFiles;
 use super::source::{Refused, place};
 use super::{Clients, Scope, Sight};
-use crate::git::{BlobId, FileMode, GitError, Repository, RepositoryPath};
+use crate::git::{GitError, RepositoryPath};
 use crate::model::{Blocker, CommitId};
 use crate::provenance::Files;
 
@@ -68,58 +65,6 @@ impl TipFiles {
     /// When the tree or one of the files that were asked for could not be read.
     pub fn with<T>(&self, ask: impl FnOnce(&dyn Files) -> T) -> Result<T, GitError> {
         let repository = self.repository.open()?;
-        let all = repository.files_under(&self.tip, "", true)?;
-        let files = all
-            .into_iter()
-            .filter(|file| matches!(file.mode, FileMode::Regular | FileMode::Executable))
-            .map(|file| (file.path, file.id))
-            .collect();
-        let tree = Tree {
-            repository,
-            files,
-            failed: RefCell::default(),
-        };
-        let answer = ask(&tree);
-        match tree.failed.into_inner() {
-            Some(error) => Err(error),
-            None => Ok(answer),
-        }
-    }
-}
-
-/// The files of one commit.
-struct Tree {
-    repository: Repository,
-    files: BTreeMap<String, BlobId>,
-    /// The first file that is there and could not be read.
-    failed: RefCell<Option<GitError>>,
-}
-
-impl Files for Tree {
-    fn text(&self, path: &str) -> Option<Arc<str>> {
-        let id = self.files.get(path)?;
-        match self.repository.blob_bytes(id) {
-            Ok(bytes) => String::from_utf8(bytes).ok().map(Arc::from),
-            Err(error) => {
-                self.failed.borrow_mut().get_or_insert(error);
-                None
-            }
-        }
-    }
-
-    fn list(&self, folder: &str) -> Vec<String> {
-        let prefix = match folder {
-            "" => String::new(),
-            _ => format!("{folder}/"),
-        };
-        let below = self.files.range(prefix.clone()..);
-        let names: BTreeSet<String> = below
-            .map_while(|(path, _)| path.strip_prefix(&prefix))
-            .map(|rest| match rest.split_once('/') {
-                Some((name, _)) => format!("{name}/"),
-                None => rest.to_owned(),
-            })
-            .collect();
-        names.into_iter().collect()
+        CommitFiles::at(&repository, &self.tip).ask(ask)
     }
 }

@@ -29,10 +29,7 @@ fn files_for(
     after: &Document,
 ) -> Result<(Vec<EditedFile>, Vec<Touched>), Blocker> {
     let target = observation.target.object();
-    let subject = Subject {
-        instance: &rendered.instance,
-        ..Subject::seen(observation, &target, &rendered.folder)
-    };
+    let subject = Subject::seen(observation, &target, &rendered.folder);
     let object = after.at(&Path::new(Vec::new())).unwrap_or_default();
     let edited = edit_to(&rendered.files, &subject, &object)?;
     let files = edited.files.into_iter().map(|file| EditedFile {
