@@ -352,6 +352,7 @@ fn scope(world: &common::World) -> Scope {
         cache: world.engineer.home.join("cache"),
         with: Vec::new(),
         commit: None,
+        undo: None,
         removed: None,
         depth: 5,
         git: false,

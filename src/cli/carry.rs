@@ -14,8 +14,8 @@ use super::ui::Ui;
 use crate::execute::journal::{Head, Reach, new_run_id};
 use crate::execute::{Fresh, Setup, start};
 use crate::exit::ExitStatus;
-use crate::observe::{Scope, Sight, observe};
-use crate::plan::{Decision, PlannedRevert, Request, To, build};
+use crate::observe::{Scope, Sight, Undo, observe};
+use crate::plan::{Decision, Intent, PlannedRevert, Request, To, build};
 use crate::report::{RunReport, decision_text, run_markdown, run_text};
 use crate::timeline::Timeline;
 use crate::verify::{Baseline, Guard};
@@ -46,6 +46,18 @@ impl Planned {
 /// The scope that a request needs beyond its target.
 pub(super) fn scope_for(mut scope: Scope, request: &Request) -> Scope {
     scope.with.clone_from(&request.with);
+    if let Intent::Revert {
+        commit,
+        parent,
+        all,
+    } = &request.intent
+    {
+        scope.undo = Some(Undo {
+            commit: commit.clone(),
+            parent: *parent,
+            all: *all,
+        });
+    }
     scope.commit = match &request.to {
         To::Commit(text) | To::Text(text)
             if text.len() >= 4 && text.bytes().all(|b| b.is_ascii_hexdigit()) =>
@@ -63,8 +75,10 @@ pub(super) async fn decide(
     scope: Scope,
     mut request: Request,
 ) -> Result<Planned, Failure> {
+    let mut scope = scope;
     let sight = observe(&context.clients, &scope, Timestamp::now()).await?;
     request.target = sight.observation.target.clone();
+    pin_revert(&sight, &mut request, &mut scope);
     let verified = super::runs::verified();
     let timeline = Timeline::of(&sight.observation, &verified);
     let decision = build(&sight.observation, &timeline, &request);
@@ -75,6 +89,20 @@ pub(super) async fn decide(
         request,
         verified,
     })
+}
+
+/// A commit may be named by something that moves, `HEAD~1` for instance; planning again must mean
+/// the same one.
+fn pin_revert(sight: &Sight, request: &mut Request, scope: &mut Scope) {
+    let git = sight.observation.git.as_ref();
+    if let (Intent::Revert { commit, .. }, Some(Ok(change)), Some(undo)) = (
+        &mut request.intent,
+        git.and_then(|git| git.change.as_ref()),
+        &mut scope.undo,
+    ) {
+        change.commit.id.as_str().clone_into(commit);
+        commit.clone_into(&mut undo.commit);
+    }
 }
 
 pub(super) fn dry_run(planned: &Planned, ui: Ui) -> ExitStatus {

@@ -177,6 +177,7 @@ impl Context {
             cache: self.cache.clone(),
             with: Vec::new(),
             commit: None,
+            undo: None,
             removed: None,
             depth: 50,
             git: true,

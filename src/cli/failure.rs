@@ -13,6 +13,8 @@ pub(super) struct Failure {
     pub message: String,
     /// What to do next.
     pub hints: Vec<String>,
+    /// Whether the target is not in the cluster.
+    pub absent: bool,
 }
 
 impl Failure {
@@ -22,6 +24,7 @@ impl Failure {
             status: ExitStatus::Error,
             message: message.into(),
             hints: Vec::new(),
+            absent: false,
         }
     }
 
@@ -31,6 +34,7 @@ impl Failure {
             status: ExitStatus::Usage,
             message: message.into(),
             hints: Vec::new(),
+            absent: false,
         }
     }
 
@@ -40,6 +44,7 @@ impl Failure {
             status: ExitStatus::Refused,
             message: message.into(),
             hints: Vec::new(),
+            absent: false,
         }
     }
 
@@ -49,6 +54,7 @@ impl Failure {
             status: ExitStatus::Interrupted,
             message: "interrupted; nothing was done".to_owned(),
             hints: Vec::new(),
+            absent: false,
         }
     }
 
@@ -70,6 +76,7 @@ impl From<observe::Error> for Failure {
                 ..
             } => {
                 let mut failure = Self::usage(message);
+                failure.absent = true;
                 for target in near.iter().take(3) {
                     failure = failure.hint(format!("did you mean {}?", target.short()));
                 }
@@ -116,6 +123,7 @@ impl From<GitError> for Failure {
             status,
             message: error.to_string(),
             hints: Vec::new(),
+            absent: false,
         }
     }
 }
@@ -130,6 +138,7 @@ impl From<cluster::Error> for Failure {
             _ => ExitStatus::Error,
         };
         Self {
+            absent: false,
             status,
             message: error.to_string(),
             hints,

@@ -18,6 +18,7 @@ mod patch_file;
 mod plan;
 mod records;
 mod request;
+mod revert;
 mod rollback;
 mod runs;
 mod status;
@@ -63,6 +64,8 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Plan, ask, roll back through Git, wait, verify
     Rollback(Box<rollback::Args>),
+    /// Take one commit back field by field, and keep everything that came later
+    Revert(Box<revert::Args>),
     /// Set the number of replicas
     Scale(Box<change::ScaleArgs>),
     /// Set images or environment variables
@@ -180,6 +183,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Collect(args) => Box::pin(collect::run(global, &args, ui)).await,
         Command::Plan(args) => Box::pin(plan::run(global, &args, ui)).await,
         Command::Rollback(args) => Box::pin(rollback::run(global, &args, ui)).await,
+        Command::Revert(args) => Box::pin(revert::run(global, &args, ui)).await,
         Command::Scale(args) => Box::pin(change::scale(global, &args, ui)).await,
         Command::Set(args) => Box::pin(change::set(global, &args, ui)).await,
         Command::Restart(args) => {

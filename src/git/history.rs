@@ -243,7 +243,7 @@ impl Walk<'_> {
                 return Ok(None);
             }
             if !exact {
-                self.fetch_compared(&diff)?;
+                self.repository.fetch_moved(&diff)?;
             }
             let mut find = git2::DiffFindOptions::new();
             find.renames(true)
@@ -261,18 +261,6 @@ impl Walk<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// A partial clone may lack the contents that similarity is judged by.
-    fn fetch_compared(&self, diff: &git2::Diff<'_>) -> Result<(), GitError> {
-        let moved = diff.deltas().filter_map(|delta| match delta.status() {
-            Delta::Added => Some(delta.new_file()),
-            Delta::Deleted => Some(delta.old_file()),
-            _ => None,
-        });
-        let files = moved.filter(|file| file.mode() != git2::FileMode::Commit);
-        let ids: Vec<BlobId> = files.map(|file| BlobId(file.id())).collect();
-        self.repository.fetch_blobs(&ids)
     }
 }
 

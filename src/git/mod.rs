@@ -9,6 +9,7 @@
 
 mod blobs;
 mod cache;
+mod changes;
 mod checkout;
 mod config;
 mod error;
@@ -29,6 +30,7 @@ mod work_tree;
 mod write;
 
 pub use blobs::{Blob, BlobId, FileMode, TreeFile};
+pub use changes::FilePair;
 pub use checkout::{Checkout, FastForward};
 pub use error::{GitError, RemoteError, RemoteErrorKind};
 pub use history::{HistoryEnd, PathChange};

@@ -53,4 +53,6 @@ pub use objects::{Address, Object};
 pub use patch::{PatchError, parse_patch, parse_set};
 pub use path::{Path, PathError, Step};
 pub use render::to_yaml;
-pub use undo::{Field as UndoField, TextConflict, UndoClass, Undone, merge_text, undo};
+pub use undo::{
+    Field as UndoField, TextConflict, UndoClass, Undone, field_value, merge_text, undo, undo_chosen,
+};

@@ -7,6 +7,7 @@ mod access;
 mod application;
 mod application_json;
 mod blocker;
+mod change;
 mod commit;
 mod condition;
 mod desired;
@@ -27,6 +28,7 @@ pub use application::{
     SyncStatus, SyncWindow, TreeNode,
 };
 pub use blocker::Blocker;
+pub use change::{Change, ChangedFile, FileText, LaterChange};
 pub use commit::{Commit, Identity, Trailer};
 pub use condition::{Check, Verdict};
 pub use desired::{Desired, DocumentFields, Presence, Removal};

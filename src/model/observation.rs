@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Application, Blocker, ClusterEvent, Commit, CommitId, Endpoint, Hpa, Pod, PodTemplate, Project,
-    ReplicaSet, Rights, TreeNode, Workload, WorkloadRef,
+    Application, Blocker, Change, ClusterEvent, Commit, CommitId, Endpoint, Hpa, Pod, PodTemplate,
+    Project, ReplicaSet, Rights, TreeNode, Workload, WorkloadRef,
 };
 
 /// Why a read gave nothing.
@@ -170,6 +170,8 @@ pub struct GitView {
     /// The commit that `--to` names, in full, with the index of the state that the
     /// file had there.
     pub resolved: Option<(CommitId, usize)>,
+    /// The commit that is to be taken back, or why it cannot be.
+    pub change: Option<Result<Change, Blocker>>,
     /// Objects named to be restored along with the target.
     pub companions: Vec<Companion>,
     /// Objects and files that the newest states' commits changed besides the template.

@@ -48,7 +48,10 @@ fn unconcerned(repository: &Repository, observation: &Observation, tip: &CommitI
         return Some(false);
     }
     let source = argocd.application.as_ref()?.sources.get(argocd.source)?;
-    if !repository.is_ancestor(&git.tip, tip).ok()? || !git.companions.is_empty() {
+    if !repository.is_ancestor(&git.tip, tip).ok()?
+        || !git.companions.is_empty()
+        || git.change.is_some()
+    {
         return Some(false);
     }
     let folder = super::search::Files::of(source).folder().to_owned();

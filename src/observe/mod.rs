@@ -3,6 +3,7 @@
 
 mod again;
 mod argo;
+mod change;
 mod cluster;
 mod companions;
 mod early;
@@ -13,12 +14,14 @@ mod rights;
 mod search;
 mod source;
 mod states;
+mod touched;
 
 pub use again::on_new_tip;
 pub use early::tip_of_clone;
 pub use files::{TipFiles, Unreadable, tip_files};
 pub use rendered::Shipped;
 pub use states::fields_of;
+pub use touched::{TouchedWorkloads, workloads_of};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +71,8 @@ pub struct Scope {
     pub with: Vec<(String, String)>,
     /// A commit that `--to` may name.
     pub commit: Option<String>,
+    /// A commit that is to be taken back.
+    pub undo: Option<Undo>,
     /// How many states of the template are wanted at most.
     pub depth: usize,
     /// The file from which a run took the target's document: the object and the document
@@ -78,6 +83,17 @@ pub struct Scope {
     /// Whether the rights that decide over routes are asked: for a decision, not for a
     /// look that only verifies.
     pub rights: bool,
+}
+
+/// A commit that is to be taken back.
+#[derive(Debug, Clone)]
+pub struct Undo {
+    /// The commit, as a person names it.
+    pub commit: String,
+    /// Which parent of a merge was good, from 1.
+    pub parent: Option<usize>,
+    /// All of its files are meant, not only what concerns the target.
+    pub all: bool,
 }
 
 /// An observation with the handle on the clone that it was made from.

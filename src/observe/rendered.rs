@@ -303,6 +303,7 @@ fn view(
         resolved,
         history_end: walked.end,
         overrides: Vec::new(),
+        change: None,
         companions: Vec::new(),
         named_in: Vec::new(),
         states: walked.states,

@@ -8,7 +8,7 @@ use super::companions::companions;
 use super::early::Early;
 use super::search::{Candidate, Files, Found, look_into, search};
 use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
-use super::{Clients, Error, Scope, overrides, rendered};
+use super::{Clients, Error, Scope, change, overrides, rendered};
 use crate::git::{GitError, Remote, RemoteUrl, Repository, RepositoryPath};
 use crate::model::{
     Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, GitView, HistoryEnd,
@@ -225,6 +225,26 @@ async fn clone_of(
         })
 }
 
+/// The clone that a folder is in, whatever it is a clone of.
+pub(super) async fn local_clone(
+    clients: &Clients,
+    start: PathBuf,
+) -> Result<(RepositoryPath, Remote), Refused> {
+    let folder = start.display().to_string();
+    let found = match open(clients, start, None).await {
+        Ok(found) => found,
+        Err(GitError::NotARepository { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    found.ok_or_else(|| {
+        Refused::Blocked(Blocker::new(
+            "no-repository",
+            format!("{folder} is in no clone with a remote: which repository has the commit is not known"),
+            "run it in a clone, name one with --repo, or name the workload that is meant",
+        ))
+    })
+}
+
 async fn open(
     clients: &Clients,
     start: PathBuf,
@@ -288,15 +308,28 @@ fn read(
     seen: &mut Observation,
 ) -> Result<(), GitError> {
     let repository = place.repository.open()?;
+    read_source(&repository, place, (scope, source), seen)?;
+    if let (Some(undo), Some(git)) = (&scope.undo, &mut seen.git) {
+        git.change = Some(change::read(&repository, git, (undo, &seen.target))?);
+    }
+    Ok(())
+}
+
+fn read_source(
+    repository: &Repository,
+    place: &Place,
+    (scope, source): (&Scope, Option<&ApplicationSource>),
+    seen: &mut Observation,
+) -> Result<(), GitError> {
     seen.signs_commits = repository.signing().ok().map(|signing| signing.wanted);
     if let Some(source) = source
-        && rendered::read(&repository, place, (scope, source), seen)?
+        && rendered::read(repository, place, (scope, source), seen)?
     {
         return Ok(());
     }
     let files = source.map_or_else(Files::all, Files::of);
-    let found = candidates(&repository, place, scope, &files, seen)?;
-    let Some((candidate, proof, proven, walked)) = choose(&repository, place, scope, found, seen)?
+    let found = candidates(repository, place, scope, &files, seen)?;
+    let Some((candidate, proof, proven, walked)) = choose(repository, place, scope, found, seen)?
     else {
         seen.git = scope.removed.as_deref().map(|file| removed(place, file));
         return Ok(());
@@ -308,17 +341,17 @@ fn read(
     let application = seen.argocd.application.as_ref();
     let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
     let root = source.map_or(folder, |_| files.folder());
-    let overrides = overrides::overrides(&repository, &place.tip, root, name)?;
-    let named_in = overrides::named_in(&repository, &place.tip, &candidate.path)?;
+    let overrides = overrides::overrides(repository, &place.tip, root, name)?;
+    let named_in = overrides::named_in(repository, &place.tip, &candidate.path)?;
     let deployed = application
-        .map(|app| deployed(&repository, app, seen.argocd.source, &walked))
+        .map(|app| deployed(repository, app, seen.argocd.source, &walked))
         .unwrap_or_default();
     let resolved = scope.commit.as_ref().and_then(|text| {
         let id = repository.resolve(text).ok()?;
-        let state = state_at(&repository, &id, &walked)?;
+        let state = state_at(repository, &id, &walked)?;
         Some((id, state))
     });
-    let companions = companions(&repository, &place.tip, &files, scope, (&walked, seen))?;
+    let companions = companions(repository, &place.tip, &files, scope, (&walked, seen))?;
     seen.git = Some(GitView {
         repository: mask_url(&place.remote.configured_url.without_credentials()),
         clone: place.repository.git_dir().display().to_string(),
@@ -330,13 +363,14 @@ fn read(
         rendered: None,
         proof,
         proven,
-        side_changes: side_changes(&repository, &walked.states, &seen.target),
+        side_changes: side_changes(repository, &walked.states, &seen.target),
         states: walked.states,
         history_end: walked.end,
         overrides,
         named_in,
         deployed,
         resolved,
+        change: None,
         companions,
     });
     Ok(())
@@ -361,6 +395,7 @@ fn removed(place: &Place, file: &str) -> GitView {
         named_in: Vec::new(),
         deployed: Vec::new(),
         resolved: None,
+        change: None,
         companions: Vec::new(),
         side_changes: Vec::new(),
     }

@@ -75,6 +75,7 @@ pub(super) fn assemble(
         route: route.word().to_owned(),
         rungs: rungs(&ladder(observation, request, agrees), route),
         commits,
+        undo: Vec::new(),
         code: None,
         patch: parts
             .patch
@@ -172,7 +173,11 @@ fn planned_file(file: &EditedFile) -> PlannedFile {
                 ..DiffOptions::default()
             },
         ),
-        before: digest(&file.before),
+        before: if file.added {
+            String::new()
+        } else {
+            digest(&file.before)
+        },
         after: if file.gone {
             String::new()
         } else {

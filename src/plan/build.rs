@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::ladder::{Standing, ladder};
 use super::{
     Blocker, Intent, Plan, Refusal, Request, Route, Unknown, argo, direct, git_route, removal,
+    revert,
 };
 use crate::model::{Desired, ImageRef, Observation, PodTemplate};
 use crate::timeline::{Entry, Timeline};
@@ -36,6 +37,8 @@ pub struct EditedFile {
     pub after: String,
     /// Whether the file is removed.
     pub gone: bool,
+    /// Whether the file is new at the tip.
+    pub added: bool,
 }
 
 impl Prepared {
@@ -67,7 +70,8 @@ pub enum Decision {
     Plan(Box<Prepared>),
     /// No safe plan.
     Refused(Refusal),
-    /// `--from` names something else than what is there.
+    /// `--from` names something else than what is there, or nothing of a commit is left to be
+    /// taken back.
     NotNeeded(String),
 }
 
@@ -77,8 +81,22 @@ pub fn build(observation: &Observation, timeline: &Timeline, request: &Request) 
     if let Some(reason) = from_differs(observation, timeline, request) {
         return Decision::NotNeeded(reason);
     }
+    if matches!(request.intent, Intent::Revert { .. }) {
+        return reverted(observation, timeline, request);
+    }
     match prepare(observation, timeline, request) {
         Ok(prepared) => Decision::Plan(Box::new(prepared)),
+        Err(mut refusal) => {
+            name_gaps(observation, &mut refusal);
+            Decision::Refused(refusal)
+        }
+    }
+}
+
+fn reverted(observation: &Observation, timeline: &Timeline, request: &Request) -> Decision {
+    match revert::prepare(observation, timeline, request) {
+        Ok(revert::Outcome::Plan(prepared)) => Decision::Plan(prepared),
+        Ok(revert::Outcome::NothingLeft(why)) => Decision::NotNeeded(why),
         Err(mut refusal) => {
             name_gaps(observation, &mut refusal);
             Decision::Refused(refusal)

@@ -104,10 +104,10 @@ fn open<'o>(
             "leave them out, or use --route git",
         ));
     }
-    if request.intent == Intent::Adopt {
+    if matches!(request.intent, Intent::Adopt | Intent::Revert { .. }) {
         refusal.blockers.push(Blocker::new(
             "not-direct",
-            "adopt changes Git, not the cluster",
+            format!("{} changes Git, not the cluster", request.intent.word()),
             "leave --route out",
         ));
     }
@@ -251,6 +251,7 @@ fn desired(
         | Intent::SetImage { .. }
         | Intent::SetEnv { .. }
         | Intent::Restart { .. }
+        | Intent::Revert { .. }
         | Intent::Adopt => {}
     }
     desired

@@ -167,6 +167,7 @@ fn aim(request: &Request, before: &DocumentFields, fields: &DocumentFields) -> D
         | Intent::SetImage { .. }
         | Intent::SetEnv { .. }
         | Intent::Bounce
+        | Intent::Revert { .. }
         | Intent::Adopt => {}
     }
     desired

@@ -33,6 +33,7 @@ fn subject(target: &Target, intent: &Intent) -> String {
         Intent::Pause => format!("chore: pause {name}"),
         Intent::Resume => format!("chore: resume {name}"),
         Intent::Bounce => format!("chore: bounce {name}"),
+        Intent::Revert { .. } => format!("revert: a change of {name}"),
     }
 }
 
@@ -43,6 +44,10 @@ pub(super) fn body(target: &Target, request: &super::Request) -> String {
         .clone()
         .unwrap_or_else(|| subject(target, &request.intent));
     let mut text = plain(first.trim());
+    if matches!(request.intent, Intent::Revert { .. }) {
+        text.push_str(&super::revert::body(target, request.reason.as_deref()));
+        return text;
+    }
     if request.intent != Intent::Rollback {
         text.push_str(&changed(target, request));
         return text;
@@ -121,6 +126,9 @@ pub fn commit_message(message: &str, trailers: &Trailers<'_>) -> String {
         if let Some(commit) = &target.to.commit {
             lines.push(format!("Rollback-To: {commit}"));
         }
+    }
+    if let Intent::Revert { commit, .. } = &trailers.plan.request.intent {
+        lines.push(format!("Rollback-Of: {commit}"));
     }
     for approval in &trailers.plan.approvals {
         lines.push(format!(

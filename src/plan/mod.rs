@@ -22,6 +22,7 @@ mod provenance;
 mod removal;
 mod request;
 mod restore;
+mod revert;
 mod sources;
 mod steps;
 mod target;
@@ -36,6 +37,7 @@ pub use build::{Decision, Prepared, build};
 pub use ladder::ladder_of;
 pub use message::{Trailers, commit_message};
 pub use request::{Allow, Goal, Intent, Only, Request, Route, To, Variable, parse_to};
+pub use revert::{FieldUndo, PlannedUndo};
 pub use target::bad_release;
 
 pub use crate::model::Blocker;
@@ -150,7 +152,7 @@ pub struct PlannedFile {
     pub path: String,
     /// Unified diff; environment values are masked.
     pub diff: String,
-    /// SHA-256 of the file before.
+    /// SHA-256 of the file before; empty where there is none.
     pub before: String,
     /// SHA-256 of the file after; empty where the file is removed.
     pub after: String,
@@ -313,6 +315,9 @@ pub struct Plan {
     pub rungs: Vec<Rung>,
     /// The commits; empty when Git already has the target state.
     pub commits: Vec<PlannedCommit>,
+    /// What a revert takes back, file by file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<PlannedUndo>,
     /// A commit of the code that is reverted once the canary is out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<PlannedRevert>,
@@ -353,6 +358,14 @@ impl Plan {
     /// Notes the effect of Git's part; the plan's id follows.
     fn with_git_part(&mut self, effect_id: Option<String>) {
         self.git_effect_id = effect_id;
+        self.plan_id = assemble::plan_id(self);
+    }
+
+    /// Notes what a revert takes back, and the request that it was asked with; the plan's id
+    /// follows.
+    fn note_undo(&mut self, request: Request, undo: Vec<PlannedUndo>) {
+        self.request = request;
+        self.undo = undo;
         self.plan_id = assemble::plan_id(self);
     }
 

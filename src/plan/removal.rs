@@ -231,6 +231,7 @@ fn cut(git: &GitView, document: &Document) -> Result<EditedFile, Blocker> {
         path: git.file.clone(),
         before: git.text.to_string(),
         gone: after.is_none(),
+        added: false,
         after: after.unwrap_or_default(),
     })
 }

@@ -65,6 +65,16 @@ pub enum Intent {
     Bounce,
     /// Make Git say what the cluster runs.
     Adopt,
+    /// Take back what one commit changed, field by field, and keep what came later.
+    Revert {
+        /// The commit, in full once it is planned.
+        commit: String,
+        /// Which parent of a merge was good, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<usize>,
+        /// All of its files, not only the target's document.
+        all: bool,
+    },
     /// Take a canary out: no replicas, its manifest kept or removed.
     Abort {
         /// The production workload beside it, which must stay untouched.
@@ -96,6 +106,7 @@ impl Intent {
             Self::Resume => "resume",
             Self::Bounce => "bounce",
             Self::Adopt => "adopt",
+            Self::Revert { .. } => "revert",
             Self::Abort { .. } => "abort",
         }
     }
@@ -153,6 +164,7 @@ impl Intent {
             Self::Resume => "resume",
             Self::Bounce => "bounce",
             Self::Adopt => "adopt",
+            Self::Revert { .. } => "take a commit back from",
             Self::Abort { .. } => "take out",
         }
     }

@@ -69,6 +69,7 @@ pub(super) fn edited_files(
         before: git.text.to_string(),
         after: edited,
         gone: false,
+        added: false,
     }];
     if let Some(choice) = choice {
         for (kind, name) in &request.with {
@@ -130,6 +131,7 @@ fn companion(
             before: found.text.to_string(),
             after,
             gone: false,
+            added: false,
         }),
     }
     Ok(())

@@ -37,6 +37,7 @@ fn files_for(
         before: file.before,
         after: file.after,
         gone: false,
+        added: false,
     });
     Ok((files.collect(), edited.also))
 }

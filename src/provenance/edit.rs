@@ -196,7 +196,7 @@ impl<'a> Work<'a> {
         }
         Ok(Edited {
             files,
-            also: touched(&self.before.others, &after.others),
+            also: differing(&self.before.others, &after.others),
         })
     }
 
@@ -346,8 +346,21 @@ fn refused(file: &str, why: impl std::fmt::Display) -> Blocker {
     )
 }
 
+/// The other objects of the target's folder that are rendered otherwise from other files.
+///
+/// # Errors
+/// When the folder cannot be rendered from one of them.
+pub fn touched(
+    before: &dyn Files,
+    after: &dyn Files,
+    subject: &Subject<'_>,
+) -> Result<Vec<Touched>, Blocker> {
+    let (before, after) = (rendering(before, subject)?, rendering(after, subject)?);
+    Ok(differing(&before.others, &after.others))
+}
+
 /// The other objects that differ.
-fn touched(before: &[Traced], after: &[Traced]) -> Vec<Touched> {
+fn differing(before: &[Traced], after: &[Traced]) -> Vec<Touched> {
     let id = |object: &Traced| {
         let text = |keys: &[&str]| object.text_at(keys).unwrap_or_default().to_owned();
         (

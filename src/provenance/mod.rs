@@ -26,7 +26,7 @@ use serde_json::Value;
 use crate::manifest::Path;
 use crate::model::{Application, Blocker, ObjectRef, Observation};
 
-pub use edit::{edit, edit_to};
+pub use edit::{edit, edit_to, touched};
 pub use explain::explain;
 pub use files::Files;
 pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};

@@ -47,7 +47,7 @@ pub use run::{
 pub use schema::{KINDS, schema};
 pub use status::{PodReport, ServingReport, StatusReport, TargetStatus, status_text};
 pub use template::TemplateError;
-pub use undo::{UndoFieldReport, UndoReport};
+pub use undo::UndoReport;
 pub use ways::{HandedOver, Way};
 
 use schemars::JsonSchema;

@@ -1,7 +1,7 @@
 //! A plan or a refusal for people.
 
 use super::human::{Style, Tint, duration_words, one_line};
-use crate::plan::{Decision, Intent, Plan, PlannedRevert, Refusal, Target};
+use crate::plan::{Decision, Intent, Plan, PlannedRevert, PlannedUndo, Refusal, Target};
 
 /// The plan as text: target and why, what is taken back, diff, message, steps.
 #[must_use]
@@ -15,6 +15,7 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
     } else if plan.commits.is_empty() && plan.is_through_git() {
         out.push_str("Git already has the target state: no commit is needed\n");
     }
+    out.push_str(&undo_text(&plan.undo));
     if let Some(patch) = &plan.patch {
         out.push('\n');
         out.push_str(&diff_text(patch));
@@ -194,6 +195,35 @@ fn work_line(work: &crate::plan::LaterWork) -> String {
         one_line(&work.author, 40),
         one_line(&work.fields.join(", "), 200)
     )
+}
+
+/// What a revert takes back of each file, and what it leaves.
+fn undo_text(undo: &[PlannedUndo]) -> String {
+    const MOST: usize = 30;
+    let mut out = String::new();
+    for file in undo {
+        out.push_str(&format!(
+            "\n{} {}\n",
+            Tint::Bold.paint(&file.class),
+            one_line(&file.path, 200)
+        ));
+        for field in file.undone.iter().take(MOST) {
+            let words = format!("{}: {} to {}", field.place(), field.from, field.to);
+            out.push_str(&format!("  back  {}\n", one_line(&words, 300)));
+        }
+        if file.undone.len() > MOST {
+            out.push_str(&format!("  and {} more\n", file.undone.len() - MOST));
+        }
+        for field in &file.superseded {
+            let word = Tint::Warn.paint("left");
+            out.push_str(&format!("  {word}  {}\n", one_line(&field.left(), 300)));
+        }
+        for left in &file.left {
+            let word = Tint::Warn.paint("left");
+            out.push_str(&format!("  {word}  {}\n", one_line(left, 300)));
+        }
+    }
+    out
 }
 
 /// The revert of the code: its files by name, for their texts are nobody's manifests.

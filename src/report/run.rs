@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::human::{Tint, one_line};
 use crate::model::{Check, Verdict};
-use crate::plan::{API_VERSION, Intent, Plan};
+use crate::plan::{API_VERSION, FieldUndo, Intent, Plan};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -163,7 +163,7 @@ impl RunReport {
             commits: Vec::new(),
             checks: Vec::new(),
             taken_back: target.map(taken_back).unwrap_or_default(),
-            kept: target.map(kept).unwrap_or_default(),
+            kept: kept(plan),
             roll_forward: target.and_then(|target| roll_forward(target, plan)),
             next: Vec::new(),
             notes: plan.warnings.clone(),
@@ -199,17 +199,29 @@ fn taken_back(target: &crate::plan::Target) -> Vec<String> {
     found
 }
 
-fn kept(target: &crate::plan::Target) -> Vec<String> {
+fn kept(plan: &Plan) -> Vec<String> {
+    let target = plan.targets.first();
     let later = target
-        .later_work
         .iter()
+        .flat_map(|target| &target.later_work)
         .filter(|w| !w.taken_back)
         .map(|work| {
             let commit: String = work.commit.chars().take(7).collect();
             format!("{commit} {}", work.subject)
         });
     later
-        .chain(target.left.iter().map(|change| change.place.clone()))
+        .chain(
+            target
+                .iter()
+                .flat_map(|target| &target.left)
+                .map(|change| change.place.clone()),
+        )
+        .chain(
+            plan.undo
+                .iter()
+                .flat_map(|undo| &undo.superseded)
+                .map(FieldUndo::left),
+        )
         .collect()
 }
 
@@ -246,7 +258,7 @@ fn roll_forward(target: &crate::plan::Target, plan: &Plan) -> Option<String> {
         Intent::SetImage { .. } | Intent::SetEnv { .. } => {
             Some(format!("unship rollback {place} --to previous"))
         }
-        Intent::Restart { .. } | Intent::Bounce | Intent::Adopt => None,
+        Intent::Restart { .. } | Intent::Bounce | Intent::Adopt | Intent::Revert { .. } => None,
     }
 }
 

@@ -4,40 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{DiffOptions, UndoField, Undone, unified_diff};
-use crate::plan::API_VERSION;
-
-/// A field of an undo; values are cut, and masked where they may be secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UndoFieldReport {
-    /// The object, as KIND/NAME.
-    pub object: String,
-    /// The field; empty for the whole document.
-    pub path: String,
-    /// Undone: what it was. Superseded: what the bad change had made of it.
-    pub from: String,
-    /// Undone: what it is now. Superseded: what it is today.
-    pub to: String,
-}
-
-impl UndoFieldReport {
-    fn new(field: &UndoField) -> Self {
-        Self {
-            object: field.object.clone(),
-            path: field.path.to_string(),
-            from: field.shown(field.from.as_ref()),
-            to: field.shown(field.to.as_ref()),
-        }
-    }
-
-    fn place(&self) -> String {
-        match (self.object.is_empty(), self.path.is_empty()) {
-            (_, true) => self.object.clone(),
-            (true, false) => self.path.clone(),
-            (false, false) => format!("{} {}", self.object, self.path),
-        }
-    }
-}
+use crate::plan::{API_VERSION, FieldUndo};
 
 /// An undo of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,9 +19,9 @@ pub struct UndoReport {
     /// `undone`, `partly`, `nothing left to undo` or `refused`.
     pub class: String,
     /// The fields that were taken back.
-    pub undone: Vec<UndoFieldReport>,
+    pub undone: Vec<FieldUndo>,
     /// The fields that something else has changed since: left.
-    pub superseded: Vec<UndoFieldReport>,
+    pub superseded: Vec<FieldUndo>,
     /// What else was left: comments and style.
     pub left: Vec<String>,
     /// Why it was refused.
@@ -69,7 +36,7 @@ impl UndoReport {
     /// The report of an undo of `file`, whose text was `head`.
     #[must_use]
     pub fn new(file: &str, head: &str, undone: &Undone) -> Self {
-        let fields = |list: &[UndoField]| list.iter().map(UndoFieldReport::new).collect();
+        let fields = |list: &[UndoField]| list.iter().map(FieldUndo::new).collect();
         Self {
             api_version: API_VERSION.to_owned(),
             kind: "Undo".to_owned(),
@@ -98,14 +65,11 @@ impl UndoReport {
             count(self.undone.len()),
             self.superseded.len()
         )];
-        out.extend(self.superseded.iter().map(|field| {
-            format!(
-                "left {}: the change made it {}, it is {} today",
-                field.place(),
-                field.from,
-                field.to
-            )
-        }));
+        out.extend(
+            self.superseded
+                .iter()
+                .map(|field| format!("left {}", field.left())),
+        );
         out.extend(self.left.iter().map(|left| format!("left {left}")));
         out
     }

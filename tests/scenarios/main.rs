@@ -22,6 +22,7 @@ mod rendered;
 mod repository;
 mod requesting;
 mod resuming;
+mod reverting;
 mod snapshot;
 mod stage;
 mod stages;
@@ -71,6 +72,14 @@ scenarios! {
         a_rendered_rollback_goes_on
         other_intents_edit_what_is_rendered
         a_shared_entry_is_agreed_to;
+    reverting:
+        a_commit_is_taken_back_below_later_work
+        what_was_changed_since_is_left
+        all_of_a_commit_is_taken_back
+        a_rendered_commit_is_taken_back
+        an_undo_is_undone_and_a_merge_needs_its_parent
+        what_cannot_be_taken_back_is_refused
+        a_revert_goes_on;
     requesting:
         a_request_becomes_one_bead
         a_rollback_is_put_on_record

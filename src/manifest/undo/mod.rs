@@ -20,7 +20,7 @@ use super::path::Path;
 use crate::model::{MASK, mask_text, plain};
 
 pub use merge::{TextConflict, merge_text};
-pub use write::undo;
+pub use write::{field_value, undo, undo_chosen};
 
 /// How much of a change was taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

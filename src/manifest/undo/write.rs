@@ -32,7 +32,7 @@ pub fn undo(before: &str, after: &str, head: &str) -> Undone {
     if head == before || before == after {
         return Work::default().outcome(head, head.to_owned());
     }
-    let done = structural(before, after, head);
+    let done = structural(before, after, head, &|_| true);
     if head != after {
         return done;
     }
@@ -47,7 +47,25 @@ pub fn undo(before: &str, after: &str, head: &str) -> Undone {
     }
 }
 
-fn structural(before: &str, after: &str, head: &str) -> Undone {
+/// The same for some documents only: those whose value is chosen, wherever it stands.
+#[must_use]
+pub fn undo_chosen(
+    (before, after, head): (&str, &str, &str),
+    chosen: &dyn Fn(&Value) -> bool,
+) -> Undone {
+    structural(before, after, head, chosen)
+}
+
+/// The value of a field of an undo in another text; `None` where there is none.
+#[must_use]
+pub fn field_value(text: &str, field: &Field) -> Option<Value> {
+    let manifest = Manifest::parse(text).ok()?;
+    let docs = docs(&manifest)?;
+    let at = docs.iter().position(|doc| label(doc) == field.object)?;
+    manifest.value(&Address::document(at), &field.path)
+}
+
+fn structural(before: &str, after: &str, head: &str, chosen: &dyn Fn(&Value) -> bool) -> Undone {
     let read = |which: &str, text: &str| {
         Manifest::parse(text)
             .map_err(|error: ParseError| format!("the {which} cannot be read: {error}"))
@@ -78,6 +96,7 @@ fn structural(before: &str, after: &str, head: &str) -> Undone {
         start,
         newline: majority_break(head),
         careful: false,
+        chosen,
     };
     let mut work = Work::default();
     let first = match work.run(&texts) {
@@ -115,6 +134,20 @@ struct Texts<'m> {
     newline: &'static str,
     /// Of the second attempt, see [`Writer`].
     careful: bool,
+    chosen: &'m dyn Fn(&Value) -> bool,
+}
+
+impl Texts<'_> {
+    /// Whether a document is one of those that are asked for, in any of the three texts.
+    fn is_chosen(&self, twins: Match) -> bool {
+        let sides = [
+            twins.good.map(|at| &self.good[at]),
+            twins.bad.map(|at| &self.bad[at]),
+            twins.head.map(|at| &self.head[at]),
+        ];
+        let mut there = sides.into_iter().flatten();
+        there.any(|doc| (self.chosen)(&doc.value))
+    }
 }
 
 /// A document of the result.
@@ -164,7 +197,8 @@ impl Work {
             });
             written.extend(self.present(texts, twins, doc)?);
         }
-        for twins in found.iter().filter(|found| found.head.is_none()) {
+        let absent = found.iter().filter(|found| found.head.is_none());
+        for twins in absent.filter(|twins| texts.is_chosen(**twins)) {
             self.absent(texts, *twins, &mut written);
         }
         let text = assembled(texts, &written);
@@ -200,6 +234,9 @@ impl Work {
             value: doc.value.clone(),
             sets: Vec::new(),
         };
+        if !texts.is_chosen(twins) {
+            return Ok(Some(kept(twins.good)));
+        }
         let good = twins.good.map(|at| &texts.good[at]);
         let bad = twins.bad.map(|at| &texts.bad[at]);
         match (good, bad) {

@@ -116,6 +116,7 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
             named_in: vec![],
             deployed: vec![],
             resolved: None,
+            change: None,
             companions: vec![],
             side_changes: vec![],
         }),

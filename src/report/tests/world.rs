@@ -189,6 +189,7 @@ pub(super) fn world(extra: &str) -> Observation {
             named_in: vec![],
             deployed: vec![],
             resolved: None,
+            change: None,
             companions: vec![],
             side_changes: vec![],
         }),

@@ -1,0 +1,149 @@
+//! `unship revert`.
+
+use super::args::{Acting, Global, Manner, Source, target};
+use super::carry::{Consent, carry_out, decide, dry_run, scope_for};
+use super::context::Context;
+use super::failure::Failure;
+use super::rollback::in_manner;
+use super::ui::Ui;
+use crate::exit::ExitStatus;
+use crate::model::{WorkloadKind, WorkloadRef};
+use crate::observe::{TouchedWorkloads, Undo, workloads_of};
+use crate::plan::{Intent, Refusal, Request};
+
+/// Arguments of `unship revert`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  unship revert 1a2b3c4 zai-proxy -n mcp\n  unship revert 1a2b3c4 -n mcp --yes --reason \"INC-42\"\n  unship revert 1a2b3c4 --parent 1 --dry-run"
+)]
+pub(super) struct Args {
+    /// The commit: an id, a tag, or git's expressions such as HEAD~2
+    commit: String,
+    /// [KIND/]NAME: only its part of the commit (else all of the commit)
+    target: Option<String>,
+    /// Which parent of a merge was good, from 1
+    #[arg(long, value_name = "N")]
+    parent: Option<usize>,
+    #[command(flatten)]
+    manner: Manner,
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Runs `unship revert`: the commit of one workload's part, or of all of it, and then each
+/// workload that it changed.
+pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
+    let context = Context::new(global).await?;
+    context.somebody_to_ask()?;
+    let targets = match &args.target {
+        Some(word) => {
+            let (kind, name) = target(word).map_err(Failure::usage)?;
+            vec![(kind, reference(&context, kind, name))]
+        }
+        None => {
+            let found = touched(&context, args).await?;
+            let named = found.into_iter().map(|target| (Some(target.kind), target));
+            named.collect()
+        }
+    };
+    let mut met = false;
+    for (place, (kind, reference)) in targets.iter().enumerate() {
+        let outcome = one(global, (&context, args), (*kind, reference), ui).await;
+        let last = place + 1 == targets.len();
+        match outcome {
+            Err(failure) if failure.absent && (met || !last) => {
+                ui.note(&format!(
+                    "{} in namespace {} is not in this cluster: it is not looked at",
+                    reference.short(),
+                    reference.namespace
+                ));
+            }
+            Ok(ExitStatus::Success) => met = true,
+            other => return other,
+        }
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn reference(context: &Context, kind: Option<WorkloadKind>, name: String) -> WorkloadRef {
+    WorkloadRef {
+        kind: kind.unwrap_or(WorkloadKind::Deployment),
+        namespace: context.namespace.clone(),
+        name,
+    }
+}
+
+/// One workload. The first one's commit is for all of them; the others only wait and verify.
+async fn one(
+    global: &Global,
+    (context, args): (&Context, &Args),
+    (kind, reference): (Option<WorkloadKind>, &WorkloadRef),
+    ui: Ui,
+) -> Result<ExitStatus, Failure> {
+    let request = Request {
+        intent: Intent::Revert {
+            commit: args.commit.clone(),
+            parent: args.parent,
+            all: args.target.is_none(),
+        },
+        ..Request::new(reference.clone())
+    };
+    let mut request = in_manner(request, &args.manner)?;
+    request.consent = args.acting.yes;
+    let mut scope = context.scope(kind, reference.name.clone(), &args.source);
+    scope.namespace.clone_from(&reference.namespace);
+    let planned = decide(context, scope_for(scope, &request), request).await?;
+    if args.acting.dry_run.is_some() {
+        return Ok(dry_run(&planned, ui));
+    }
+    let consent = Consent::of(&args.acting, &args.manner);
+    Box::pin(carry_out(global, context, planned, &consent, ui)).await
+}
+
+/// The workloads that the commit changed.
+async fn touched(context: &Context, args: &Args) -> Result<Vec<WorkloadRef>, Failure> {
+    let undo = Undo {
+        commit: args.commit.clone(),
+        parent: args.parent,
+        all: true,
+    };
+    let place = (args.source.repo.clone(), context.directory().to_owned());
+    let how = (&undo, args.source.branch.as_deref(), &*context.namespace);
+    let found = match workloads_of(&context.clients, place, how).await? {
+        Ok(found) => found,
+        Err(blocker) => return Err(refused(Refusal::one(blocker))),
+    };
+    let mut targets = found.changed.clone();
+    if targets.is_empty() {
+        return Err(no_workload(&found));
+    }
+    // Going on is by run, and a run has one workload: each is waited for once.
+    targets.dedup();
+    Ok(targets)
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    let hint = refusal.blockers.first().map(|blocker| blocker.hint.clone());
+    Failure::refused(refusal.first_words()).hint(hint.unwrap_or_default())
+}
+
+fn no_workload(found: &TouchedWorkloads) -> Failure {
+    let names = |list: &[WorkloadRef]| {
+        let names: Vec<String> = list.iter().map(WorkloadRef::short).collect();
+        names.join(", ")
+    };
+    let commit = format!("{} {:?}", found.commit.id.short(), found.commit.subject());
+    let text = match (found.added.as_slice(), found.removed.as_slice()) {
+        ([], []) => format!(
+            "{commit} changed no Deployment, StatefulSet or DaemonSet that stands in a file"
+        ),
+        (added, []) => format!("{commit} only added {}", names(added)),
+        (_, removed) => format!("{commit} removed {}", names(removed)),
+    };
+    Failure::refused(format!(
+        "{text}: which workload shows that taking it back went well is not known"
+    ))
+    .hint("name the workload that runs what the commit changed: `unship revert COMMIT TARGET`")
+}

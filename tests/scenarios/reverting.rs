@@ -1,0 +1,306 @@
+//! One commit taken back field by field, with read-only rights in the cluster.
+
+use crate::repository::git;
+use crate::stage::{BAD, GOOD, Layout, MANIFEST, Setting, Stage, image};
+use crate::world::World;
+
+const OVERLAY: &str = "apps/zai-proxy/overlays/prod/kustomization.yaml";
+const SETTINGS: &str = "k8s/apexalgo-iad/mcp/settings.yaml";
+const NOTES: &str = "NOTES.md";
+const HEALTHY: &str = "1.2.5";
+
+fn settings(level: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  level: {level}  # of the log\n"
+    )
+}
+
+/// Commits the manifest after some replacements; nothing is pushed.
+fn change(stage: &Stage, subject: &str, replacements: &[(&str, &str)]) -> String {
+    let shown = stage.team().git(&["show", &format!("HEAD:{MANIFEST}")]);
+    let mut text = format!("{}\n", shown.trim_end());
+    for (old, new) in replacements {
+        assert!(text.contains(old), "{old:?} is in the manifest");
+        text = text.replace(old, new);
+    }
+    stage.team().commit(subject, &[(MANIFEST, Some(&text))])
+}
+
+/// Later work in the same file stays, and so does everything around it.
+pub(crate) fn a_commit_is_taken_back_below_later_work(world: &'static World) {
+    let story = Stage::with_bad_release(world, "revert");
+    let stage = &story.stage;
+    let later = change(
+        stage,
+        "perf: more workers",
+        &[
+            ("value: \"10\"", "value: \"20\"  # measured"),
+            ("memory: 64Mi", "memory: 96Mi"),
+        ],
+    );
+    stage.team().push();
+    let short = &story.bad[..9];
+    let plan = stage
+        .user()
+        .run(&["revert", short, "zai-proxy", "-n", &stage.name, "--dry-run"])
+        .ends_with(0);
+    plan.has("/undo/0/class", "undone")
+        .has("/intent", "revert")
+        .has("/request/intent/revert/commit", story.bad.as_str());
+    let run = stage
+        .user()
+        .run(&["revert", short, "zai-proxy", "-n", &stage.name, "--yes"])
+        .ends_with(0);
+    run.has("/state", "succeeded").all_checks_hold();
+    let wanted = stage
+        .manifest(GOOD)
+        .replace("value: \"10\"", "value: \"20\"  # measured")
+        .replace("memory: 64Mi", "memory: 96Mi");
+    assert_eq!(stage.file_at("refs/heads/main", MANIFEST), wanted);
+    assert_eq!(stage.commits_since(&later).len(), 1);
+    let message = git(stage.bare(), &["log", "-1", "--format=%B", "main"]);
+    assert!(
+        message.starts_with(&format!("revert: chore: promote zai-proxy to v{BAD}\n")),
+        "{message}"
+    );
+    assert!(
+        message.contains(&format!("Rollback-Of: {}\n", story.bad)),
+        "{message}"
+    );
+    stage.wait_live(GOOD);
+    // Once more: everything has its good value already.
+    let again = stage
+        .user()
+        .run(&["revert", short, "zai-proxy", "-n", &stage.name, "--yes"])
+        .ends_with(0);
+    again.has("/state", "succeeded");
+    assert_eq!(stage.commits_since(&later).len(), 1);
+}
+
+/// A field that something else has changed since is named with that commit, and left.
+pub(crate) fn what_was_changed_since_is_left(world: &'static World) {
+    let stage = Stage::new(world, "revert-partly", (GOOD, &Setting::default()));
+    let bad = change(
+        &stage,
+        "chore: 1.2.5 with many workers",
+        &[(GOOD, HEALTHY), ("value: \"10\"", "value: \"99\"")],
+    );
+    let later = change(
+        &stage,
+        "fix: fewer workers",
+        &[("value: \"99\"", "value: \"15\"")],
+    );
+    stage.team().push();
+    stage.refresh();
+    stage.wait_live(HEALTHY);
+    let user = stage.user();
+    let run = user
+        .run(&["revert", &bad, "zai-proxy", "-n", &stage.name, "--yes"])
+        .ends_with(0);
+    run.has("/state", "succeeded").says("/kept/0", &later[..7]);
+    let wanted = stage
+        .manifest(GOOD)
+        .replace("value: \"10\"", "value: \"15\"");
+    assert_eq!(stage.file_at("refs/heads/main", MANIFEST), wanted);
+    stage.wait_live(GOOD);
+    // The later change alone can be taken back, but nothing of a superseded one.
+    let newest = change(
+        stage_caught_up(&stage),
+        "chore: other workers",
+        &[("value: \"15\"", "value: \"12\"")],
+    );
+    stage.team().push();
+    let none = user
+        .run(&["revert", &later, "zai-proxy", "-n", &stage.name, "--yes"])
+        .ends_with(0);
+    none.says("/reason", "nothing of");
+    none.says("/reason", &newest[..7]);
+    assert_eq!(stage.tip(), newest);
+}
+
+fn stage_caught_up(stage: &Stage) -> &Stage {
+    stage.team().catch_up();
+    stage
+}
+
+/// Without a target all of the commit is taken back: other objects, and files that are no YAML.
+pub(crate) fn all_of_a_commit_is_taken_back(world: &'static World) {
+    let first = settings("info");
+    let setting = Setting {
+        files: vec![(NOTES, "# Notes\n\nfirst\n\nkept\n")],
+        ..Setting::default()
+    };
+    let stage = Stage::new(world, "revert-all", (GOOD, &setting));
+    stage
+        .team()
+        .commit("chore: settings", &[(SETTINGS, Some(&first))]);
+    let manifest = stage.manifest(HEALTHY);
+    let debug = settings("debug");
+    let bad = stage.team().commit(
+        "chore: everything at once",
+        &[
+            (MANIFEST, Some(&manifest)),
+            (SETTINGS, Some(&debug)),
+            (NOTES, Some("# Notes\n\nsecond\n\nkept\n")),
+            ("added.txt", Some("new\n")),
+        ],
+    );
+    let later = stage.team().commit(
+        "docs: more",
+        &[(NOTES, Some("# Notes\n\nsecond\n\nkept\n\nmore\n"))],
+    );
+    stage.team().push();
+    stage.refresh();
+    stage.wait_live(HEALTHY);
+    let user = stage.user();
+    let run = user
+        .run(&["revert", &bad, "-n", &stage.name, "--yes"])
+        .ends_with(0);
+    run.has("/state", "succeeded");
+    assert_eq!(stage.commits_since(&later).len(), 1);
+    let file = |path: &str| stage.file_at("refs/heads/main", path);
+    assert_eq!(file(MANIFEST), stage.manifest(GOOD));
+    assert_eq!(file(SETTINGS), first);
+    assert_eq!(file(NOTES), "# Notes\n\nfirst\n\nkept\n\nmore\n");
+    let names = git(stage.bare(), &["ls-tree", "-r", "--name-only", "main"]);
+    assert!(!names.contains("added.txt"), "{names}");
+    stage.wait_live(GOOD);
+}
+
+/// Where kustomize renders it, the overlay's own text comes back.
+pub(crate) fn a_rendered_commit_is_taken_back(world: &'static World) {
+    let setting = Setting {
+        layout: Layout::Kustomize,
+        ..Setting::default()
+    };
+    let story = Stage::with_bad_release_in(world, "revert-kustomize", &setting);
+    let stage = &story.stage;
+    let run = stage
+        .user()
+        .run(&[
+            "revert",
+            &story.bad,
+            "zai-proxy",
+            "-n",
+            &stage.name,
+            "--yes",
+        ])
+        .ends_with(0);
+    run.has("/state", "succeeded").all_checks_hold();
+    assert_eq!(
+        stage.file_at("refs/heads/main", OVERLAY),
+        stage.manifest(GOOD)
+    );
+    assert_eq!(stage.commits_since(&story.tip).len(), 1);
+    stage.wait_live(GOOD);
+}
+
+/// An undo can be undone, and a merge needs its parent to be named.
+pub(crate) fn an_undo_is_undone_and_a_merge_needs_its_parent(world: &'static World) {
+    let stage = Stage::new(world, "revert-twice", (GOOD, &Setting::default()));
+    let team = stage.team();
+    team.git(&["switch", "-q", "-c", "release"]);
+    stage.release(HEALTHY);
+    team.git(&["switch", "-q", "main"]);
+    stage.commit_of_others("5.0.1");
+    team.git(&["merge", "-q", "--no-ff", "-m", "merge: 1.2.5", "release"]);
+    let merge = team.git(&["rev-parse", "HEAD"]);
+    stage.team().push();
+    stage.refresh();
+    stage.wait_live(HEALTHY);
+    let user = stage.user();
+    let revert = |commit: &str, more: &[&str]| {
+        let mut words = vec!["revert", commit, "zai-proxy", "-n", &stage.name, "--yes"];
+        words.extend(more);
+        user.run(&words)
+    };
+    let refused = revert(&merge, &[]).ends_with(3);
+    let hint = refused.blocker("merge-commit")["hint"].to_string();
+    assert!(
+        hint.contains("--parent 1") && hint.contains("--parent 2"),
+        "{hint}"
+    );
+    revert(&merge, &["--parent", "1"])
+        .ends_with(0)
+        .has("/state", "succeeded");
+    stage.wait_live(GOOD);
+    assert_eq!(
+        stage.file_at("refs/heads/main", MANIFEST),
+        stage.manifest(GOOD)
+    );
+    let undo = stage.tip();
+    revert(&undo, &[]).ends_with(0).has("/state", "succeeded");
+    assert_eq!(
+        stage.file_at("refs/heads/main", MANIFEST),
+        stage.manifest(HEALTHY)
+    );
+    stage.wait_live(HEALTHY);
+    let live = stage.deployment().expect("the Deployment");
+    assert!(image(&live).ends_with(HEALTHY));
+}
+
+/// What cannot be taken back is refused with its reason; nothing is committed.
+pub(crate) fn what_cannot_be_taken_back_is_refused(world: &'static World) {
+    let story = Stage::with_bad_release(world, "revert-refused");
+    let stage = &story.stage;
+    let user = stage.user();
+    let blocked = |commit: &str, id: &str| {
+        let words = ["revert", commit, "zai-proxy", "-n", &stage.name, "--yes"];
+        let run = user.run(&words).ends_with(3);
+        run.blocker(id);
+    };
+    blocked("no-such-commit", "commit-unknown");
+    blocked(&story.tip, "commit-elsewhere");
+    let root = stage.team().git(&["rev-list", "--max-parents=0", "HEAD"]);
+    blocked(&root, "first-commit");
+    let aside = stage.team();
+    aside.git(&["switch", "-q", "-c", "aside"]);
+    let elsewhere = stage.release("9.9.9");
+    aside.git(&["push", "-q", "origin", "aside"]);
+    aside.git(&["switch", "-q", "main"]);
+    user.clone().git(&["fetch", "-q", "origin", "aside"]);
+    blocked(&elsewhere, "commit-not-on-branch");
+    let run = user.run(&["revert", &story.tip, "-n", &stage.name, "--yes"]);
+    assert!(matches!(run.code, Some(2 | 3)), "{}", run.story());
+    assert_eq!(stage.tip(), story.tip);
+}
+
+/// Killed around the push: going on makes no second commit.
+pub(crate) fn a_revert_goes_on(world: &'static World) {
+    let story = Stage::with_bad_release(world, "revert-killed");
+    let stage = &story.stage;
+    let log = stage.folder.join("points").display().to_string();
+    let user = stage.user().with("UNSHIP_CRASH_LOG", &log);
+    let words = |commit: &str| -> Vec<String> {
+        let all = ["revert", commit, "zai-proxy", "-n", &stage.name, "--yes"];
+        all.iter().map(|word| (*word).to_owned()).collect()
+    };
+    let run = |user: &crate::unship::Unship<'_>, commit: &str| {
+        let words = words(commit);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        user.run(&words)
+    };
+    run(&user, &story.bad).ends_with(0);
+    let text = std::fs::read_to_string(&log).expect("the list of points");
+    let all: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once(' ')?.1))
+        .collect();
+    for name in ["recorded committed", "pushed", "waited land"] {
+        let point = all.iter().position(|own| *own == name);
+        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}")) + 1;
+        stage.team().catch_up();
+        let again = stage.ship(BAD);
+        stage.wait_crashing();
+        let killed = stage.user().with("UNSHIP_CRASH_AT", &point.to_string());
+        let killed = run(&killed, &again);
+        assert_eq!(killed.code, None, "killed at {name}: {}", killed.story());
+        let on = user.run(&["continue"]).ends_with(0);
+        on.has("/state", "succeeded").all_checks_hold();
+        assert_eq!(stage.commits_since(&again).len(), 1, "one commit in all");
+        assert_eq!(
+            stage.file_at("refs/heads/main", MANIFEST),
+            stage.manifest(GOOD)
+        );
+    }
+}
