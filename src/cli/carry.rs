@@ -12,10 +12,11 @@ use super::plan::print_decision;
 use super::stop::Stopper;
 use super::ui::Ui;
 use crate::execute::journal::{Head, Reach, new_run_id};
+pub(super) use crate::execute::scope_for;
 use crate::execute::{Fresh, Setup, start};
 use crate::exit::ExitStatus;
-use crate::observe::{Scope, Sight, Undo, observe};
-use crate::plan::{Decision, Intent, PlannedRevert, Request, To, build};
+use crate::observe::{Scope, Sight, observe};
+use crate::plan::{Decision, Intent, PlannedRevert, Request, build};
 use crate::report::{RunReport, decision_text, run_markdown, run_text};
 use crate::timeline::Timeline;
 use crate::verify::{Baseline, Guard};
@@ -43,42 +44,16 @@ impl Planned {
     }
 }
 
-/// The scope that a request needs beyond its target.
-pub(super) fn scope_for(mut scope: Scope, request: &Request) -> Scope {
-    scope.with.clone_from(&request.with);
-    if let Intent::Revert {
-        commit,
-        parent,
-        all,
-    } = &request.intent
-    {
-        scope.undo = Some(Undo {
-            commit: commit.clone(),
-            parent: *parent,
-            all: *all,
-        });
-    }
-    scope.commit = match &request.to {
-        To::Commit(text) | To::Text(text)
-            if text.len() >= 4 && text.bytes().all(|b| b.is_ascii_hexdigit()) =>
-        {
-            Some(text.clone())
-        }
-        _ => None,
-    };
-    scope
-}
-
 /// Looks and decides.
 pub(super) async fn decide(
     context: &Context,
     scope: Scope,
     mut request: Request,
 ) -> Result<Planned, Failure> {
-    let mut scope = scope;
     let sight = observe(&context.clients, &scope, Timestamp::now()).await?;
     request.target = sight.observation.target.clone();
-    pin_revert(&sight, &mut request, &mut scope);
+    pin_commit(&sight, &mut request);
+    let scope = scope_for(scope, &request);
     let verified = super::runs::verified();
     let timeline = Timeline::of(&sight.observation, &verified);
     let decision = build(&sight.observation, &timeline, &request);
@@ -93,15 +68,12 @@ pub(super) async fn decide(
 
 /// A commit may be named by something that moves, `HEAD~1` for instance; planning again must mean
 /// the same one.
-fn pin_revert(sight: &Sight, request: &mut Request, scope: &mut Scope) {
+pub(super) fn pin_commit(sight: &Sight, request: &mut Request) {
     let git = sight.observation.git.as_ref();
-    if let (Intent::Revert { commit, .. }, Some(Ok(change)), Some(undo)) = (
-        &mut request.intent,
-        git.and_then(|git| git.change.as_ref()),
-        &mut scope.undo,
-    ) {
+    if let (Intent::Revert { commit, .. }, Some(Ok(change))) =
+        (&mut request.intent, git.and_then(|git| git.change.as_ref()))
+    {
         change.commit.id.as_str().clone_into(commit);
-        commit.clone_into(&mut undo.commit);
     }
 }
 
@@ -146,6 +118,18 @@ impl Consent {
     }
 }
 
+/// Asks a person whether this is to be done.
+pub(super) async fn asked() -> Result<(), Failure> {
+    match Ui::ask("Do this?").await {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::refused("not confirmed; nothing was done")),
+        None => Err(Failure::refused(
+            "nobody can be asked here and --yes was not given; nothing was done",
+        )
+        .hint("add --yes, or look first with --dry-run")),
+    }
+}
+
 pub(super) async fn carry_out(
     global: &Global,
     context: &Context,
@@ -170,16 +154,7 @@ pub(super) async fn carry_out(
     let acts = prepared.plan.acts();
     if acts && !consent.yes {
         super::ui::err(&text);
-        match Ui::ask("Do this?").await {
-            Some(true) => {}
-            Some(false) => return Err(Failure::refused("not confirmed; nothing was done")),
-            None => {
-                return Err(Failure::refused(
-                    "nobody can be asked here and --yes was not given; nothing was done",
-                )
-                .hint("add --yes, or look first with `unship plan`"));
-            }
-        }
+        asked().await?;
     }
     let stopper = Stopper::new(ui);
     let reach = reach(

@@ -13,8 +13,6 @@ pub(super) struct Failure {
     pub message: String,
     /// What to do next.
     pub hints: Vec<String>,
-    /// Whether the target is not in the cluster.
-    pub absent: bool,
 }
 
 impl Failure {
@@ -24,7 +22,6 @@ impl Failure {
             status: ExitStatus::Error,
             message: message.into(),
             hints: Vec::new(),
-            absent: false,
         }
     }
 
@@ -34,7 +31,6 @@ impl Failure {
             status: ExitStatus::Usage,
             message: message.into(),
             hints: Vec::new(),
-            absent: false,
         }
     }
 
@@ -44,7 +40,6 @@ impl Failure {
             status: ExitStatus::Refused,
             message: message.into(),
             hints: Vec::new(),
-            absent: false,
         }
     }
 
@@ -54,7 +49,6 @@ impl Failure {
             status: ExitStatus::Interrupted,
             message: "interrupted; nothing was done".to_owned(),
             hints: Vec::new(),
-            absent: false,
         }
     }
 
@@ -76,7 +70,6 @@ impl From<observe::Error> for Failure {
                 ..
             } => {
                 let mut failure = Self::usage(message);
-                failure.absent = true;
                 for target in near.iter().take(3) {
                     failure = failure.hint(format!("did you mean {}?", target.short()));
                 }
@@ -123,7 +116,6 @@ impl From<GitError> for Failure {
             status,
             message: error.to_string(),
             hints: Vec::new(),
-            absent: false,
         }
     }
 }
@@ -138,7 +130,6 @@ impl From<cluster::Error> for Failure {
             _ => ExitStatus::Error,
         };
         Self {
-            absent: false,
             status,
             message: error.to_string(),
             hints,

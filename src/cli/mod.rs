@@ -13,6 +13,7 @@ mod demo;
 mod drill;
 mod explain;
 mod failure;
+mod fleet;
 mod history;
 mod patch_file;
 mod plan;

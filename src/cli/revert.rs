@@ -4,10 +4,12 @@ use super::args::{Acting, Global, Manner, Source, target};
 use super::carry::{Consent, carry_out, decide, dry_run, scope_for};
 use super::context::Context;
 use super::failure::Failure;
+use super::fleet::{self, Staging, Wanted, of_commit};
 use super::rollback::in_manner;
 use super::ui::Ui;
+use crate::cluster::Cluster;
 use crate::exit::ExitStatus;
-use crate::model::{WorkloadKind, WorkloadRef};
+use crate::model::{Commit, WorkloadKind, WorkloadRef};
 use crate::observe::{TouchedWorkloads, Undo, workloads_of};
 use crate::plan::{Intent, Refusal, Request};
 
@@ -25,6 +27,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     parent: Option<usize>,
     #[command(flatten)]
+    staging: Staging,
+    #[command(flatten)]
     manner: Manner,
     #[command(flatten)]
     source: Source,
@@ -32,39 +36,40 @@ pub(super) struct Args {
     acting: Acting,
 }
 
-/// Runs `unship revert`: the commit of one workload's part, or of all of it, and then each
-/// workload that it changed.
+/// Runs `unship revert`: one workload's part of the commit, or all of it.
 pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
     let context = Context::new(global).await?;
     context.somebody_to_ask()?;
-    let targets = match &args.target {
-        Some(word) => {
-            let (kind, name) = target(word).map_err(Failure::usage)?;
-            vec![(kind, reference(&context, kind, name))]
-        }
-        None => {
-            let found = touched(&context, args).await?;
-            let named = found.into_iter().map(|target| (Some(target.kind), target));
-            named.collect()
-        }
-    };
-    let mut met = false;
-    for (place, (kind, reference)) in targets.iter().enumerate() {
-        let outcome = one(global, (&context, args), (*kind, reference), ui).await;
-        let last = place + 1 == targets.len();
-        match outcome {
-            Err(failure) if failure.absent && (met || !last) => {
-                ui.note(&format!(
-                    "{} in namespace {} is not in this cluster: it is not looked at",
-                    reference.short(),
-                    reference.namespace
-                ));
-            }
-            Ok(ExitStatus::Success) => met = true,
-            other => return other,
-        }
+    if let Some(word) = &args.target {
+        let (kind, name) = target(word).map_err(Failure::usage)?;
+        let reference = reference(&context, kind, name);
+        return one(global, (&context, args), (kind, &reference), ui).await;
     }
-    Ok(ExitStatus::Success)
+    let (commit, targets) = touched(&context, args, ui).await?;
+    if let [only] = targets.as_slice() {
+        return one(global, (&context, args), (Some(only.kind), only), ui).await;
+    }
+    let is_staged = !args.staging.stages.is_empty();
+    let mut requests = Vec::new();
+    for request in of_commit((commit.id.as_str(), args.parent), &targets, is_staged) {
+        let mut request = in_manner(request, &args.manner)?;
+        request.consent = args.acting.yes;
+        requests.push(request);
+    }
+    let wanted = Wanted {
+        subject: args
+            .manner
+            .message
+            .clone()
+            .unwrap_or_else(|| format!("revert: {}", commit.subject())),
+        image: None,
+        requests,
+        staging: &args.staging,
+        scope: context.scope(None, String::new(), &args.source),
+        manner: &args.manner,
+        acting: &args.acting,
+    };
+    Box::pin(fleet::run(global, &context, wanted, ui)).await
 }
 
 fn reference(context: &Context, kind: Option<WorkloadKind>, name: String) -> WorkloadRef {
@@ -75,7 +80,7 @@ fn reference(context: &Context, kind: Option<WorkloadKind>, name: String) -> Wor
     }
 }
 
-/// One workload. The first one's commit is for all of them; the others only wait and verify.
+/// One workload.
 async fn one(
     global: &Global,
     (context, args): (&Context, &Args),
@@ -102,8 +107,12 @@ async fn one(
     Box::pin(carry_out(global, context, planned, &consent, ui)).await
 }
 
-/// The workloads that the commit changed.
-async fn touched(context: &Context, args: &Args) -> Result<Vec<WorkloadRef>, Failure> {
+/// The commit, and the workloads of this cluster that it changed.
+async fn touched(
+    context: &Context,
+    args: &Args,
+    ui: Ui,
+) -> Result<(Commit, Vec<WorkloadRef>), Failure> {
     let undo = Undo {
         commit: args.commit.clone(),
         parent: args.parent,
@@ -115,13 +124,34 @@ async fn touched(context: &Context, args: &Args) -> Result<Vec<WorkloadRef>, Fai
         Ok(found) => found,
         Err(blocker) => return Err(refused(Refusal::one(blocker))),
     };
-    let mut targets = found.changed.clone();
-    if targets.is_empty() {
+    if found.changed.is_empty() {
         return Err(no_workload(&found));
     }
-    // Going on is by run, and a run has one workload: each is waited for once.
-    targets.dedup();
-    Ok(targets)
+    let mut here = Vec::new();
+    for target in &found.changed {
+        if here.contains(target) {
+            continue;
+        }
+        match &context.clients.cluster {
+            Ok(cluster) if is_absent(cluster, target).await => ui.note(&format!(
+                "{} in namespace {} is not in this cluster: its rollout is not waited for",
+                target.short(),
+                target.namespace
+            )),
+            _ => here.push(target.clone()),
+        }
+    }
+    if here.is_empty() {
+        here.extend(found.changed.first().cloned());
+    }
+    Ok((found.commit, here))
+}
+
+async fn is_absent(cluster: &Cluster, target: &WorkloadRef) -> bool {
+    matches!(
+        cluster.workload(target).await,
+        Err(crate::cluster::Error::NotFound { .. })
+    )
 }
 
 fn refused(refusal: Refusal) -> Failure {

@@ -8,6 +8,7 @@ use super::args::{Acting, Global, Manner, Source, Wish, object, target};
 use super::carry::{Consent, Planned, carry_out, decide, dry_run, scope_for};
 use super::context::Context;
 use super::failure::Failure;
+use super::fleet::{self, Staging, Wanted};
 use super::records::RecordArg;
 use super::ui::Ui;
 use crate::exit::ExitStatus;
@@ -17,12 +18,20 @@ use crate::plan::{Allow, Decision, Goal, Only, Plan, Request, Route, To, parse_t
 /// Arguments of `unship rollback`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  unship rollback zai-proxy -n mcp\n  unship rollback zai-proxy -n mcp --to 1.2.0 --yes --reason \"INC-42\"\n  unship rollback zai-proxy -n mcp --dry-run -o json"
+    after_help = "Examples:\n  unship rollback zai-proxy -n mcp\n  unship rollback zai-proxy -n mcp --to 1.2.0 --yes --reason \"INC-42\"\n  unship rollback zai-proxy -n mcp --dry-run -o json\n  unship rollback --image ronaldraygun/zai-proxy:1.2.1 -A --stages 1,10%,100%"
 )]
 pub(super) struct Args {
     /// [KIND/]NAME; several are done in the order typed
-    #[arg(required = true)]
+    #[arg(required_unless_present = "image")]
     targets: Vec<String>,
+    /// Instead of targets: every workload that runs this image, REPOSITORY:TAG
+    #[arg(long, value_name = "IMAGE", conflicts_with = "targets")]
+    image: Option<String>,
+    /// With --image: in every namespace
+    #[arg(short = 'A', long, requires = "image")]
+    all_namespaces: bool,
+    #[command(flatten)]
+    staging: Staging,
     #[command(flatten)]
     wish: Wish,
     #[command(flatten)]
@@ -178,6 +187,9 @@ pub(super) async fn plan_one(
 /// Runs `unship rollback`.
 pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
     let context = Context::new(global).await?;
+    if let Some(image) = &args.image {
+        return Box::pin(of_image(global, (&context, args), image, ui)).await;
+    }
     let mut last = ExitStatus::Success;
     for (word, wish) in requests(&args.targets, &args.wish)? {
         if wish.manner.route == "request" && args.acting.dry_run.is_none() {
@@ -196,6 +208,36 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
         }
     }
     Ok(last)
+}
+
+/// Every workload that runs an image, in stages.
+async fn of_image(
+    global: &Global,
+    (context, args): (&Context, &Args),
+    image: &str,
+    ui: Ui,
+) -> Result<ExitStatus, Failure> {
+    context.somebody_to_ask()?;
+    let targets = fleet::running(context, image, args.all_namespaces).await?;
+    let mut requests = Vec::new();
+    for target in targets {
+        let (kind, name) = (Some(target.kind), target.name.as_str());
+        let mut request = request(&args.wish, kind, name, &target.namespace)?;
+        request.consent = args.acting.yes;
+        requests.push(request);
+    }
+    let count = requests.len();
+    let message = args.wish.manner.message.clone();
+    let wanted = Wanted {
+        subject: message.unwrap_or_else(|| format!("fix: rollback {count} workloads from {image}")),
+        image: Some(image),
+        requests,
+        staging: &args.staging,
+        scope: context.scope(None, String::new(), &args.source),
+        manner: &args.wish.manner,
+        acting: &args.acting,
+    };
+    Box::pin(fleet::run(global, context, wanted, ui)).await
 }
 
 /// Runs `unship apply`: plans again and compares the effect.

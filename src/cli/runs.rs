@@ -112,6 +112,18 @@ pub(super) fn list(args: &ListArgs, ui: Ui) -> Result<ExitStatus, Failure> {
             "to": to, "state": state_of(&run), "open": run.is_open(), "began": run.head.began,
         }));
     }
+    for fleet in super::fleet::stored(&state_folder()).into_iter().rev() {
+        if args.open && !fleet.is_open() {
+            continue;
+        }
+        let (targets, state) = (format!("{} targets", fleet.members.len()), fleet.word());
+        let id = fleet.fleet_id.0.clone();
+        items.push(serde_json::json!({
+            "runId": id, "target": targets, "to": fleet.subject, "state": state,
+            "open": fleet.is_open(), "began": fleet.began,
+        }));
+        rows.push(vec![id, targets, fleet.subject, state]);
+    }
     let text = if rows.is_empty() {
         "no runs\n".to_owned()
     } else {
@@ -124,6 +136,9 @@ pub(super) fn list(args: &ListArgs, ui: Ui) -> Result<ExitStatus, Failure> {
 
 /// Shows one run's records.
 pub(super) fn show(args: &RunArgs, ui: Ui) -> Result<ExitStatus, Failure> {
+    if args.run.starts_with("fleet-") {
+        return super::fleet::show(&args.run, ui);
+    }
     let run = journal::load(&state_folder(), &args.run)?;
     let mut text = format!(
         "run {}: {}\n{}\n",
@@ -161,12 +176,33 @@ fn pick(run: Option<&str>) -> Result<StoredRun, Failure> {
     }
 }
 
+/// The fleet that is meant: by its id, or the only open one. Runs of its targets are its own.
+fn fleet_of(run: Option<&str>) -> Result<Option<String>, Failure> {
+    match run {
+        Some(id) => Ok(id.starts_with("fleet-").then(|| id.to_owned())),
+        None => {
+            let mut open = super::fleet::open(&state_folder());
+            match (open.pop(), open.len()) {
+                (found, 0) => Ok(found),
+                (_, more) => Err(
+                    Failure::usage(format!("{} fleets are open", more + 1)).hint(
+                        "name one: `unship continue fleet-...`; `unship runs --open` lists them",
+                    ),
+                ),
+            }
+        }
+    }
+}
+
 /// Goes on with a run.
 pub(super) async fn go_on(
     global: &Global,
     args: &ContinueArgs,
     ui: Ui,
 ) -> Result<ExitStatus, Failure> {
+    if let Some(id) = fleet_of(args.run.as_deref())? {
+        return Box::pin(super::fleet::go_on(global, &id, ui)).await;
+    }
     let stored = pick(args.run.as_deref())?;
     if let Some((state, code)) = stored.ended()
         && !stored.is_open()
@@ -218,6 +254,9 @@ pub(super) async fn go_on(
 /// Gives a run up. Nothing is undone.
 pub(super) fn abandon(args: &RunArgs, ui: Ui) -> Result<ExitStatus, Failure> {
     let state = state_folder();
+    if args.run.starts_with("fleet-") {
+        return super::fleet::abandon(&args.run, ui);
+    }
     let run = journal::load(&state, &args.run)?;
     if !run.is_open() {
         return Err(Failure::refused(format!(

@@ -382,7 +382,7 @@ fn trim_torn_line(path: &Path) -> Result<(), Error> {
     file.set_len(whole as u64).map_err(io_error(path, "mended"))
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let text = serde_json::to_vec_pretty(value).map_err(|e| Error::Io {
         path: path.to_owned(),
@@ -453,7 +453,7 @@ fn parse_records(text: &str) -> Result<Vec<Record>, usize> {
     Ok(records)
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let bytes = fs::read(path).map_err(io_error(path, "read"))?;
     serde_json::from_slice(&bytes).map_err(|e| Error::Io {
         path: path.to_owned(),

@@ -7,6 +7,7 @@ mod capture;
 mod code;
 mod direct;
 pub mod endpoint;
+pub mod fleet;
 pub mod journal;
 mod judge;
 mod keeping;
@@ -27,7 +28,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::model::Identity;
-use crate::observe::{Clients, Scope};
+use crate::observe::{Clients, Scope, Undo};
+use crate::plan::{Intent, Request, To};
 use crate::report::Forms;
 use crate::tracker::Tracker;
 
@@ -122,6 +124,33 @@ impl std::fmt::Debug for Setup {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
+}
+
+/// The scope that a request needs beyond its target.
+#[must_use]
+pub fn scope_for(mut scope: Scope, request: &Request) -> Scope {
+    scope.with.clone_from(&request.with);
+    if let Intent::Revert {
+        commit,
+        parent,
+        all,
+    } = &request.intent
+    {
+        scope.undo = Some(Undo {
+            commit: commit.clone(),
+            parent: *parent,
+            all: *all,
+        });
+    }
+    scope.commit = match &request.to {
+        To::Commit(text) | To::Text(text)
+            if text.len() >= 4 && text.bytes().all(|b| b.is_ascii_hexdigit()) =>
+        {
+            Some(text.clone())
+        }
+        _ => None,
+    };
+    scope
 }
 
 /// Waits between polls: even at first, since most waits are short, then growing.

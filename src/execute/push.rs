@@ -7,7 +7,9 @@ use super::journal::Record;
 use super::land::stopped;
 use super::run::{End, Run};
 use super::{Error, Event, Turns, request};
-use crate::git::{CommitRequest, FastForward, GitError, PushOutcome, SignMode, Stamp};
+use crate::git::{
+    CommitRequest, FastForward, GitError, PushOutcome, RepositoryPath, SignMode, Stamp,
+};
 use crate::model::{CommitId, Identity, mask_text};
 use crate::observe::{Sight, observe, on_new_tip};
 use crate::plan::{
@@ -408,6 +410,25 @@ fn unpushed(run: &mut Run, began: Instant, end: End) -> Result<Attempt, Error> {
     };
     run.close("push", began, state, &end.reason)?;
     Ok(Attempt::End(end))
+}
+
+/// Brings a clean checkout on that branch along, without a word.
+pub(super) async fn fast_forward(
+    path: &RepositoryPath,
+    (remote, branch): (&str, &str),
+    commit: &CommitId,
+) {
+    if path.is_cached_clone() {
+        return;
+    }
+    let (path, remote, branch) = (path.clone(), remote.to_owned(), branch.to_owned());
+    let commit = commit.clone();
+    let moved = tokio::task::spawn_blocking(move || {
+        path.open()?
+            .fast_forward_checkout(&remote, &branch, &commit)
+    });
+    // A checkout that stays behind is its owner's to bring along.
+    let _ = moved.await;
 }
 
 /// Brings a clean checkout on that branch along; else leaves it alone and says so.

@@ -164,15 +164,7 @@ pub(super) fn plan_id(plan: &Plan) -> String {
 fn planned_file(file: &EditedFile) -> PlannedFile {
     PlannedFile {
         path: file.path.clone(),
-        diff: unified_diff(
-            &file.path,
-            &file.before,
-            &file.after,
-            DiffOptions {
-                mask_env_values: true,
-                ..DiffOptions::default()
-            },
-        ),
+        diff: file.diff(),
         before: if file.added {
             String::new()
         } else {

@@ -7,6 +7,7 @@ use super::{
     Blocker, Intent, Plan, Refusal, Request, Route, Unknown, argo, direct, git_route, removal,
     revert,
 };
+use crate::manifest::{DiffOptions, unified_diff};
 use crate::model::{Desired, ImageRef, Observation, PodTemplate};
 use crate::timeline::{Entry, Timeline};
 
@@ -52,6 +53,18 @@ impl Prepared {
             patch: None,
             git: None,
         }
+    }
+}
+
+impl EditedFile {
+    /// The unified diff; environment values are masked.
+    #[must_use]
+    pub fn diff(&self) -> String {
+        let options = DiffOptions {
+            mask_env_values: true,
+            ..DiffOptions::default()
+        };
+        unified_diff(&self.path, &self.before, &self.after, options)
     }
 }
 

@@ -102,6 +102,13 @@ impl Document {
             .map(str::to_owned)
     }
 
+    /// The text of the object.
+    pub(super) fn whole(&self) -> Option<String> {
+        self.manifest
+            .source_text(&self.address, &Path::default())
+            .map(str::to_owned)
+    }
+
     /// The line of a field, 1-based; 0 where it is absent.
     pub(super) fn line(&self, path: &str) -> usize {
         let position = path

@@ -12,6 +12,7 @@ mod build;
 pub mod cron;
 mod direct;
 mod document;
+pub mod fleet;
 mod git_route;
 mod intent;
 mod ladder;
@@ -33,7 +34,7 @@ pub mod windows;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use build::{Decision, Prepared, build};
+pub use build::{Decision, EditedFile, Prepared, build};
 pub use ladder::ladder_of;
 pub use message::{Trailers, commit_message};
 pub use request::{Allow, Goal, Intent, Only, Request, Route, To, Variable, parse_to};

@@ -244,7 +244,7 @@ fn code_text(code: &PlannedRevert) -> String {
     out
 }
 
-fn diff_text(diff: &str) -> String {
+pub(super) fn diff_text(diff: &str) -> String {
     let mut out = String::new();
     for line in diff.lines() {
         let safe = crate::model::plain(line);

@@ -175,6 +175,36 @@ impl RunReport {
     }
 }
 
+impl RunReport {
+    /// The report of a run that never began.
+    #[must_use]
+    pub fn of_nothing(run_id: &str, state: RunState, exit_code: u8, reason: String) -> Self {
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: "Run".to_owned(),
+            run_id: run_id.to_owned(),
+            plan_id: String::new(),
+            intent: String::new(),
+            route: String::new(),
+            target: String::new(),
+            state,
+            reason,
+            steps: Vec::new(),
+            commits: Vec::new(),
+            checks: Vec::new(),
+            taken_back: Vec::new(),
+            kept: Vec::new(),
+            roll_forward: None,
+            next: Vec::new(),
+            notes: Vec::new(),
+            evidence: None,
+            seconds: 0.0,
+            requests: std::collections::BTreeMap::new(),
+            exit_code,
+        }
+    }
+}
+
 fn target_words(target: &crate::plan::Target) -> String {
     format!(
         "{}/{} in namespace {}",

@@ -9,7 +9,7 @@ use super::{
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "Plan",
     "Refusal",
     "Run",
@@ -22,6 +22,7 @@ pub const KINDS: [&str; 13] = [
     "BundleManifest",
     "Drill",
     "Undo",
+    "Fleet",
     "Error",
 ];
 
@@ -36,6 +37,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "History" => schemars::schema_for!(HistoryReport),
         "Explain" => schemars::schema_for!(ExplainReport),
         "Drill" => schemars::schema_for!(DrillReport),
+        "Fleet" => schemars::schema_for!(super::FleetReport),
         "Undo" => schemars::schema_for!(super::UndoReport),
         "Access" => schemars::schema_for!(AccessReport),
         "Bundle" => schemars::schema_for!(BundleReport),

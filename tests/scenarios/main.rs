@@ -11,6 +11,7 @@ mod branches;
 mod canary;
 mod collecting;
 mod direct;
+mod fleet;
 mod identities;
 mod intents;
 mod landing;
@@ -80,6 +81,12 @@ scenarios! {
         an_undo_is_undone_and_a_merge_needs_its_parent
         what_cannot_be_taken_back_is_refused
         a_revert_goes_on;
+    fleet:
+        an_image_is_rolled_back_in_stages
+        a_stage_that_fails_is_the_last
+        a_commit_of_several_workloads_is_taken_back
+        a_fleet_goes_on
+        a_fleet_is_refused_as_a_whole;
     requesting:
         a_request_becomes_one_bead
         a_rollback_is_put_on_record

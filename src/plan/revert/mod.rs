@@ -221,7 +221,12 @@ fn plan(
         rollout: true,
         ..Course::default()
     };
-    let before_texts: String = edited.iter().map(|file| file.before.as_str()).collect();
+    // What others do to other documents of the file does not change what is taken back.
+    let is_all = matches!(request.intent, Intent::Revert { all: true, .. });
+    let before_texts = match is_all || git.rendered.is_some() {
+        true => edited.iter().map(|file| file.before.as_str()).collect(),
+        false => document.whole().unwrap_or_default(),
+    };
     let named = Request {
         message: Some(request.message.clone().unwrap_or_else(|| subject(change))),
         ..request.clone()
