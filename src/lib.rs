@@ -15,6 +15,7 @@ pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod provenance;
+mod remember;
 pub mod report;
 pub mod sandbox;
 pub mod signals;

@@ -63,17 +63,17 @@ const ROOMS: [Room; 17] = [
     },
     Room {
         name: "cluster",
-        may: &["model"],
+        may: &["model", "remember"],
         pure: false,
     },
     Room {
         name: "argocd",
-        may: &["model"],
+        may: &["model", "remember"],
         pure: false,
     },
     Room {
         name: "git",
-        may: &["model"],
+        may: &["model", "remember"],
         pure: false,
     },
     Room {

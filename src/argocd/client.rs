@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::error::{Error, fit};
 use super::refusal::{Said, or_missing};
 use super::settings::Resolved;
-use crate::model::mask_url;
+use crate::model::{Application, Project, TreeNode, mask_url};
+use crate::remember::Remember;
 
 /// Pause before the one repetition of a failed read.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -28,7 +29,17 @@ pub struct Argocd {
     server: Resolved,
     request_timeout: Duration,
     client: OnceLock<Result<Client, Error>>,
-    requests: Mutex<BTreeMap<&'static str, u64>>,
+    requests: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+    /// Of a look at many targets.
+    pub(super) memo: Option<Memo>,
+}
+
+/// What was read, by Application and by project.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    pub(super) applications: Remember<String, Application>,
+    pub(super) trees: Remember<String, Vec<TreeNode>>,
+    pub(super) projects: Remember<String, Project>,
 }
 
 /// What a write sends.
@@ -105,7 +116,21 @@ impl Argocd {
             server,
             request_timeout,
             client: OnceLock::new(),
-            requests: Mutex::default(),
+            requests: Arc::default(),
+            memo: None,
+        }
+    }
+
+    /// The same connection for one look at many: each Application, tree and project is read once.
+    /// Not for waiting, as nothing becomes newer.
+    #[must_use]
+    pub fn remembering(&self) -> Self {
+        Self {
+            server: self.server.clone(),
+            request_timeout: self.request_timeout,
+            client: self.client.clone(),
+            requests: Arc::clone(&self.requests),
+            memo: Some(Memo::default()),
         }
     }
 

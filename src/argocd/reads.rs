@@ -246,6 +246,19 @@ impl Argocd {
         key: &ApplicationKey,
         refresh: Refresh,
     ) -> Result<Application, Error> {
+        if let (Some(memo), Refresh::None) = (&self.memo, refresh) {
+            let name = format!("{key:?}");
+            let ask = self.application_now(key, refresh);
+            return memo.applications.answer(name, ask).await;
+        }
+        self.application_now(key, refresh).await
+    }
+
+    async fn application_now(
+        &self,
+        key: &ApplicationKey,
+        refresh: Refresh,
+    ) -> Result<Application, Error> {
         let ask = match refresh {
             Refresh::None => about(key, "application", "", &[]),
             Refresh::Normal { limit } => {
@@ -269,7 +282,11 @@ impl Argocd {
             "the resource tree",
             &["resource-tree"],
         );
-        Ok(TreeNode::list_from_json(&self.get(&ask).await?))
+        let read = async { Ok(TreeNode::list_from_json(&self.get(&ask).await?)) };
+        match &self.memo {
+            Some(memo) => memo.trees.answer(format!("{key:?}"), read).await,
+            None => read.await,
+        }
     }
 
     /// An AppProject, with the sync windows that it inherits from global projects.
@@ -277,6 +294,16 @@ impl Argocd {
     /// # Errors
     /// See [`Error`].
     pub async fn project(&self, name: &str) -> Result<Project, Error> {
+        match &self.memo {
+            Some(memo) => {
+                let read = self.project_now(name);
+                memo.projects.answer(name.to_owned(), read).await
+            }
+            None => self.project_now(name).await,
+        }
+    }
+
+    async fn project_now(&self, name: &str) -> Result<Project, Error> {
         let what = format!("project {name}");
         let path = ["api", "v1", "projects", name, "detailed"];
         let detailed = Ask::new("project", what.clone(), &path);

@@ -12,6 +12,7 @@ mod convert;
 mod error;
 mod evidence;
 mod kubeconfig;
+mod memo;
 mod near;
 mod proxy;
 mod read;
@@ -51,6 +52,8 @@ pub struct Cluster {
     user: Option<String>,
     source: Source,
     counter: Counter,
+    /// Of a look at many workloads.
+    memo: Option<std::sync::Arc<memo::Memo>>,
 }
 
 impl fmt::Debug for Cluster {
@@ -82,6 +85,7 @@ impl Cluster {
             user: target.user,
             source: target.source,
             counter: Counter::default(),
+            memo: None,
         })
     }
 

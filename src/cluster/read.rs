@@ -1,11 +1,13 @@
 //! The single reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
 use serde_json::Value;
 
+use super::memo::{Memo, listed};
 use super::near::near_names;
 use super::request::{Call, Download, check_name, path};
 use super::wire::{
@@ -87,10 +89,56 @@ impl Cluster {
         check_name("namespace", &wanted.namespace)?;
         check_name(wanted.kind.as_str(), &wanted.name)?;
         let resource = wanted.kind.resource();
+        if let Some(memo) = &self.memo {
+            return self.listed_workload(memo, wanted).await;
+        }
         let place = path(APPS, Some(&wanted.namespace), &[resource, &wanted.name]);
         let call = Call::get(resource, place, wanted.to_string());
         let object: WorkloadWire = self.json(&call).await?;
         Ok(convert::workload(wanted.kind, object))
+    }
+
+    async fn listed_workload(&self, memo: &Memo, wanted: &WorkloadRef) -> Result<Workload, Error> {
+        let (kind, namespace) = (wanted.kind, wanted.namespace.as_str());
+        let list = async {
+            let call = Call::list(APPS, kind.resource(), Some(namespace));
+            let objects = self.items::<WorkloadWire>(&call).await?;
+            let read = objects
+                .into_iter()
+                .map(|object| convert::workload(kind, object));
+            let named = read.map(|workload| (workload.reference.name.clone(), workload));
+            Ok::<_, Error>(Arc::new(named.collect::<HashMap<_, _>>()))
+        };
+        let all = memo
+            .workloads
+            .answer((kind, namespace.to_owned()), list)
+            .await?;
+        all.get(&wanted.name)
+            .cloned()
+            .ok_or_else(|| Error::NotFound {
+                what: wanted.to_string(),
+                message: format!("it is not among the {} of the namespace", kind.resource()),
+            })
+    }
+
+    /// The ReplicaSets of a Deployment among all of its namespace.
+    async fn listed_replica_sets(
+        &self,
+        memo: &Memo,
+        of: &Workload,
+    ) -> Result<Vec<ReplicaSet>, Error> {
+        let namespace = of.reference.namespace.as_str();
+        let list = async {
+            let call = Call::list(APPS, "replicasets", Some(namespace));
+            let all = self.items::<ReplicaSetWire>(&call).await?;
+            let mut owned: HashMap<String, Vec<ReplicaSet>> = HashMap::new();
+            for set in all.into_iter().filter_map(convert::replica_set) {
+                owned.entry(set.owner_uid.clone()).or_default().push(set);
+            }
+            Ok::<_, Error>(Arc::new(owned))
+        };
+        let all = memo.replica_sets.answer(namespace.to_owned(), list).await?;
+        Ok(all.get(&of.uid).cloned().unwrap_or_default())
     }
 
     /// Lists the workloads of all kinds, in one namespace or in all.
@@ -231,7 +279,13 @@ impl Cluster {
         let list = |resource: &str| {
             Call::list(APPS, resource, namespace).with("labelSelector", selector(of))
         };
-        let mut sets: Vec<ReplicaSet> = if kind == WorkloadKind::Deployment {
+        let memo = self
+            .memo
+            .as_ref()
+            .filter(|_| kind == WorkloadKind::Deployment);
+        let mut sets: Vec<ReplicaSet> = if let Some(memo) = memo {
+            self.listed_replica_sets(memo, of).await?
+        } else if kind == WorkloadKind::Deployment {
             let all = self.items::<ReplicaSetWire>(&list("replicasets")).await?;
             all.into_iter().filter_map(convert::replica_set).collect()
         } else {
@@ -253,10 +307,15 @@ impl Cluster {
     /// # Errors
     /// When they cannot be read.
     pub async fn pods(&self, namespace: &str, selector: Option<&str>) -> Result<Vec<Pod>, Error> {
-        let call = Call::list("v1", "pods", Some(namespace))
-            .with("labelSelector", selector.unwrap_or_default());
-        let pods = self.items::<PodWire>(&call).await?;
-        Ok(pods.into_iter().map(convert::pod).collect())
+        let ask = async |selector: &str| {
+            let call = Call::list("v1", "pods", Some(namespace)).with("labelSelector", selector);
+            let pods = self.items::<PodWire>(&call).await?;
+            Ok(pods.into_iter().map(convert::pod).collect())
+        };
+        match &self.memo {
+            Some(memo) => listed(&memo.pods, namespace, ask("")).await,
+            None => ask(selector.unwrap_or_default()).await,
+        }
     }
 
     /// Warning events of a namespace, the newest first, each with the uid of the
@@ -265,13 +324,19 @@ impl Cluster {
     /// # Errors
     /// When they cannot be read.
     pub async fn events(&self, namespace: &str) -> Result<Vec<(String, ClusterEvent)>, Error> {
-        let call =
-            Call::list("v1", "events", Some(namespace)).with("fieldSelector", "type=Warning");
-        let events = self.items::<EventWire>(&call).await?;
-        let mut events: Vec<_> = events.into_iter().map(convert::event).collect();
-        events.retain(|(_, event)| event.severity == "Warning");
-        events.sort_by_key(|(_, event)| std::cmp::Reverse(event.last_seen));
-        Ok(events)
+        let ask = async {
+            let call =
+                Call::list("v1", "events", Some(namespace)).with("fieldSelector", "type=Warning");
+            let events = self.items::<EventWire>(&call).await?;
+            let mut events: Vec<_> = events.into_iter().map(convert::event).collect();
+            events.retain(|(_, event)| event.severity == "Warning");
+            events.sort_by_key(|(_, event)| std::cmp::Reverse(event.last_seen));
+            Ok(events)
+        };
+        match &self.memo {
+            Some(memo) => listed(&memo.events, namespace, ask).await,
+            None => ask.await,
+        }
     }
 
     /// Endpoints of all Services of a namespace.
@@ -279,10 +344,16 @@ impl Cluster {
     /// # Errors
     /// When they cannot be read.
     pub async fn endpoints(&self, namespace: &str) -> Result<Vec<Endpoint>, Error> {
-        let call = Call::list("discovery.k8s.io/v1", "endpointslices", Some(namespace));
-        Ok(convert::endpoints(
-            self.items::<EndpointSliceWire>(&call).await?,
-        ))
+        let ask = async {
+            let call = Call::list("discovery.k8s.io/v1", "endpointslices", Some(namespace));
+            Ok(convert::endpoints(
+                self.items::<EndpointSliceWire>(&call).await?,
+            ))
+        };
+        match &self.memo {
+            Some(memo) => listed(&memo.endpoints, namespace, ask).await,
+            None => ask.await,
+        }
     }
 
     /// Autoscalers of a namespace.
@@ -290,13 +361,19 @@ impl Cluster {
     /// # Errors
     /// When they cannot be read.
     pub async fn hpas(&self, namespace: &str) -> Result<Vec<Hpa>, Error> {
-        let call = Call::list(
-            "autoscaling/v2",
-            "horizontalpodautoscalers",
-            Some(namespace),
-        );
-        let hpas = self.items::<HpaWire>(&call).await?;
-        Ok(hpas.into_iter().map(convert::hpa).collect())
+        let ask = async {
+            let call = Call::list(
+                "autoscaling/v2",
+                "horizontalpodautoscalers",
+                Some(namespace),
+            );
+            let hpas = self.items::<HpaWire>(&call).await?;
+            Ok(hpas.into_iter().map(convert::hpa).collect())
+        };
+        match &self.memo {
+            Some(memo) => listed(&memo.hpas, namespace, ask).await,
+            None => ask.await,
+        }
     }
 
     /// Argo CD's Applications as the API server gives them, in one namespace or in all.

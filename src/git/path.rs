@@ -187,7 +187,21 @@ impl RepositoryPath {
     /// # Errors
     /// [`GitError::Remote`] with its kind, [`GitError::NoSuchRemote`], [`GitError::InvalidName`].
     pub async fn fetch(&self, remote: &str, branch: &str) -> Result<CommitId, GitError> {
-        self.fetch_with(remote, branch, &[]).await
+        let Some(fetched) = &self.git.fetched else {
+            return self.fetch_with(remote, branch, &[]).await;
+        };
+        let key = (self.git_dir.clone(), remote.to_owned(), branch.to_owned());
+        fetched
+            .answer(key, self.fetch_with(remote, branch, &[]))
+            .await
+    }
+
+    /// The same place, where every fetch is a new one again.
+    #[must_use]
+    pub fn fetching_again(&self) -> Self {
+        let mut own = self.clone();
+        own.git.fetched = None;
+        own
     }
 
     /// Fetches one branch with its whole history, if this clone is shallow. Open the

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::GitError;
-use crate::model::plain;
+use crate::model::{CommitId, plain};
+use crate::remember::Remember;
 
 /// How long the `git` program may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,23 @@ pub struct Git {
     env: Arc<HashMap<OsString, OsString>>,
     terminal_prompt: bool,
     limits: Limits,
+    /// Of a look at many targets: tips that were fetched, by clone, remote and branch.
+    pub(super) fetched: Option<Arc<Fetched>>,
+}
+
+/// Tips by clone, remote and branch.
+pub(super) type Fetched = Remember<(PathBuf, String, String), CommitId>;
+
+impl Git {
+    /// The same program for one look at many: each branch is fetched once. Not for waiting, as
+    /// nothing becomes newer.
+    #[must_use]
+    pub fn fetching_once(&self) -> Self {
+        Self {
+            fetched: Some(Arc::default()),
+            ..self.clone()
+        }
+    }
 }
 
 /// The version of the `git` program.
@@ -124,6 +142,7 @@ impl Git {
             env: Arc::new(env),
             terminal_prompt: false,
             limits: Limits::default(),
+            fetched: None,
         }
     }
 

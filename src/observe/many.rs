@@ -1,30 +1,48 @@
 //! Looks at many targets at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
 use super::search::contains;
 use super::{Clients, Error, Scope, Sight, fields_of, observe};
-use crate::git::{GitError, Repository};
+use crate::git::{GitError, Repository, RepositoryPath};
 use crate::manifest::Manifest;
 use crate::model::{CommitId, ImageRef, WorkloadKind, WorkloadRef};
 
 /// Looks that are taken at the same time.
 const AT_ONCE: usize = 8;
 
-/// Looks at each of these targets; the answers are in their order.
+/// Looks at each of these targets; the answers are in their order. What several of them need (the
+/// lists of a namespace, an Application, a branch) is read once.
 pub async fn observe_many(
     clients: &Clients,
     scopes: &[Scope],
     at: Timestamp,
 ) -> Vec<Result<Sight, Error>> {
-    let looks = scopes.iter().map(|scope| observe(clients, scope, at));
-    futures::stream::iter(looks)
-        .buffered(AT_ONCE)
-        .collect()
-        .await
+    let shared = Clients {
+        cluster: clients
+            .cluster
+            .as_ref()
+            .map(|cluster| Arc::new(cluster.remembering()))
+            .map_err(Clone::clone),
+        argocd: clients
+            .argocd
+            .as_ref()
+            .map(|argocd| Arc::new(argocd.remembering()))
+            .map_err(Clone::clone),
+        git: clients.git.fetching_once(),
+    };
+    let looks = scopes.iter().map(|scope| observe(&shared, scope, at));
+    let looks = futures::stream::iter(looks).buffered(AT_ONCE);
+    let mut looks: Vec<Result<Sight, Error>> = looks.collect().await;
+    for look in looks.iter_mut().flatten() {
+        // Whoever works with the clone later sees the branch as it is then.
+        look.repository = look.repository.as_ref().map(RepositoryPath::fetching_again);
+    }
+    looks
 }
 
 /// Workloads that stand in the files of the looked-at branches with this image and are none of

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+mod fleet;
 mod removal;
 mod revert;
 mod routes;
