@@ -167,6 +167,9 @@ pub(super) struct Manner {
     /// Edit the file in the work tree only
     #[arg(long, conflicts_with = "no_push")]
     pub no_commit: bool,
+    /// Have Argo CD render the commit from a side branch before the branch moves
+    #[arg(long)]
+    pub prove: bool,
     /// Suspend Argo CD's automated sync until Git has the target (for --route direct)
     #[arg(long)]
     pub suspend_auto_sync: bool,

@@ -104,6 +104,7 @@ pub(super) fn in_manner(request: Request, manner: &Manner) -> Result<Request, Fa
         message: manner.message.as_deref().map(mask_text),
         reason: manner.reason.as_deref().map(mask_text),
         approval: manner.approval.clone(),
+        prove: manner.prove,
         goal: goal(manner),
         timeout_seconds: manner
             .timeout

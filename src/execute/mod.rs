@@ -12,6 +12,7 @@ pub mod journal;
 mod judge;
 mod keeping;
 mod land;
+mod prove;
 mod push;
 pub mod record;
 mod request;

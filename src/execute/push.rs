@@ -66,6 +66,9 @@ pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
         {
             return Ok(Outcome::End(End::stopped("capture")));
         }
+        if let Some(end) = super::prove::prove(run, &commit).await? {
+            return Ok(Outcome::End(end));
+        }
         run.keep_record().await?;
         match attempt(run, &commit).await? {
             Attempt::Done(commit) => return Ok(Outcome::Pushed(Some(commit))),
@@ -249,7 +252,7 @@ async fn commit_only(run: &mut Run) -> Result<Outcome, Error> {
     )))
 }
 
-fn side_branch(run: &Run) -> String {
+pub(super) fn side_branch(run: &Run) -> String {
     format!("unship/{}", run.prepared.plan.plan_id)
 }
 

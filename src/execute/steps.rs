@@ -202,6 +202,7 @@ impl Run {
             Action::Capture
             | Action::Edit
             | Action::Commit
+            | Action::Prove
             | Action::Push
             | Action::Land
             | Action::Rollout
@@ -232,6 +233,11 @@ impl Run {
 const fn is_gits(action: Action) -> bool {
     matches!(
         action,
-        Action::Capture | Action::Record | Action::Edit | Action::Commit | Action::Push
+        Action::Capture
+            | Action::Record
+            | Action::Edit
+            | Action::Commit
+            | Action::Prove
+            | Action::Push
     )
 }

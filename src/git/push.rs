@@ -100,6 +100,38 @@ impl RepositoryPath {
         self.push_with(remote, commit, branch, &more).await
     }
 
+    /// Removes a branch of a remote, if it still points to this commit; false where it does not
+    /// go. Only for branches that unship made.
+    ///
+    /// # Errors
+    /// When git could not be run.
+    pub async fn remove_branch(
+        &self,
+        remote: &str,
+        branch: &str,
+        commit: &CommitId,
+    ) -> Result<bool, GitError> {
+        check_branch(branch)?;
+        let target = format!("refs/heads/{branch}");
+        let lease = format!("--force-with-lease={target}:{commit}");
+        let gone = format!(":{target}");
+        let args = [
+            "push",
+            "--quiet",
+            "--no-verify",
+            &lease,
+            "--",
+            remote,
+            &gone,
+        ];
+        let call: Call = self.remote_call(remote, &args).await?;
+        match self.git.run(call).await {
+            Ok(ended) => Ok(ended.ok),
+            Err(GitError::TimedOut { .. }) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
     async fn push_with(
         &self,
         remote: &str,

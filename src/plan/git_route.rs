@@ -136,6 +136,9 @@ pub(super) fn landing_of(
     changes_git: bool,
     (refusal, warnings): (&mut Refusal, &mut Vec<String>),
 ) -> blockers::Landing {
+    if request.prove && changes_git {
+        refusal.blockers.extend(not_provable(observation));
+    }
     let mut landing = blockers::landing(observation, request, changes_git);
     let blocking = std::mem::take(&mut landing.blockers);
     if request.goal >= Goal::Landed {
@@ -148,6 +151,22 @@ pub(super) fn landing_of(
     }
     warnings.append(&mut landing.warnings);
     landing
+}
+
+/// What keeps Argo CD from being asked what it would render.
+fn not_provable(observation: &Observation) -> Option<Blocker> {
+    let argocd = &observation.argocd;
+    let by_api = argocd
+        .via
+        .as_ref()
+        .is_some_and(|via| via.starts_with("Argo CD"));
+    (argocd.application.is_none() || !by_api).then(|| {
+        Blocker::new(
+            "not-provable",
+            "--prove has Argo CD render the commit, and its API does not show the Application",
+            "give ARGOCD_SERVER and a token that may get it, or leave --prove out",
+        )
+    })
 }
 
 /// What should be live: what the commit changes, and what was asked for where no commit

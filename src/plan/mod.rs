@@ -219,6 +219,8 @@ pub enum Action {
     Edit,
     /// Make the commit in the object database.
     Commit,
+    /// Have Argo CD render it from a side branch.
+    Prove,
     /// Push it as a plain fast-forward.
     Push,
     /// Wait until Argo CD has that content live.
@@ -259,6 +261,7 @@ impl Action {
             Self::Capture => "capture",
             Self::Edit => "edit",
             Self::Commit => "commit",
+            Self::Prove => "prove",
             Self::Push => "push",
             Self::Land => "land",
             Self::Rollout => "rollout",

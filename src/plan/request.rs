@@ -318,6 +318,9 @@ pub struct Request {
     /// Where a rollback is put on record once it is over: `auto`, `br` or `file`.
     #[serde(default)]
     pub record: Option<String>,
+    /// Argo CD renders the commit from a side branch before the branch moves.
+    #[serde(default)]
+    pub prove: bool,
 }
 
 impl Request {
@@ -347,6 +350,7 @@ impl Request {
                 outage: false,
             },
             record: None,
+            prove: false,
         }
     }
 

@@ -136,6 +136,14 @@ impl Steps<'_> {
                 "a commit with the target content exists",
                 10,
             );
+            if goal >= Goal::Pushed && self.request.prove {
+                self.add(
+                    Action::Prove,
+                    "Argo CD's API can be asked",
+                    "Argo CD renders the commit as planned",
+                    60,
+                );
+            }
             if goal >= Goal::Pushed {
                 self.add(
                     Action::Push,

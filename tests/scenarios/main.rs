@@ -72,7 +72,8 @@ scenarios! {
         an_override_in_the_application_is_refused
         a_rendered_rollback_goes_on
         other_intents_edit_what_is_rendered
-        a_shared_entry_is_agreed_to;
+        a_shared_entry_is_agreed_to
+        a_commit_is_proved_before_the_branch_moves;
     reverting:
         a_commit_is_taken_back_below_later_work
         what_was_changed_since_is_left

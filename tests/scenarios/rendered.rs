@@ -195,3 +195,35 @@ fn laid_out(layout: Layout) -> Setting {
         ..Setting::default()
     }
 }
+
+/// Argo CD itself renders the commit from a side branch, which is gone afterwards.
+pub(crate) fn a_commit_is_proved_before_the_branch_moves(world: &'static World) {
+    for (name, layout) in [
+        ("proved", Layout::Plain),
+        ("proved-kustomize", Layout::Kustomize),
+    ] {
+        let story = Stage::with_bad_release_in(world, name, &laid_out(layout));
+        let stage = &story.stage;
+        let run = stage
+            .user()
+            .rollback(&["--to", "1.2.0", "--prove"])
+            .ends_with(0);
+        run.has("/state", "succeeded").all_checks_hold();
+        let steps = run.json["steps"].as_array().cloned().unwrap_or_default();
+        let proved = steps.iter().find(|step| step["id"] == "prove");
+        let proved = proved.unwrap_or_else(|| panic!("no step prove: {}", run.story()));
+        assert_eq!(proved["state"], "done");
+        let evidence = proved["evidence"].as_str().unwrap_or_default();
+        assert!(
+            evidence.contains("only what was planned differs"),
+            "{evidence}"
+        );
+        let names = stage.references();
+        assert!(!names.contains("unship/"), "{names}");
+        assert_eq!(stage.commits_since(&story.tip).len(), 1);
+    }
+    let story = Stage::with_bad_release(world, "not-provable");
+    let user = story.stage.user().without_argocd();
+    let refused = user.rollback(&["--to", "1.2.0", "--prove"]).ends_with(3);
+    refused.blocker("not-provable");
+}
