@@ -131,6 +131,8 @@ fn documents_fit_their_schemas() {
         &["history"],
         &["explain"],
         &["access"],
+        &["assess"],
+        &["assess", "--reason", "corrupted data", "--exit-code"],
         &["plan"],
         &["plan", "--to", "9.9.9"],
         &["request", "--record", "file", "--out", "../request.md"],

@@ -53,9 +53,10 @@ pub(super) struct Args {
 }
 
 /// The two workloads.
-struct Roles {
-    canary: String,
-    production: Option<String>,
+#[derive(Debug)]
+pub(super) struct Roles {
+    pub(super) canary: String,
+    pub(super) production: Option<String>,
 }
 
 /// Runs it.
@@ -63,7 +64,8 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let (kind, name) = target(&args.target).map_err(Failure::usage)?;
     let context = Context::new(global).await?;
     context.somebody_to_ask()?;
-    let roles = roles(&context, args, (kind, &name)).await?;
+    let given = (args.production.as_ref(), &args.source);
+    let roles = roles(&context, given, (kind, &name)).await?;
     if roles.production.as_deref() == Some(roles.canary.as_str()) {
         return Err(Failure::usage(format!(
             "{} cannot be the canary and the production at once",
@@ -167,12 +169,12 @@ async fn code(context: &Context, args: &Args) -> Result<Option<PlannedRevert>, F
 
 /// Which workload is the canary and which the production: as the flags, the user's
 /// configuration or the repository's unship.yaml say.
-async fn roles(
+pub(super) async fn roles(
     context: &Context,
-    args: &Args,
+    (production, source): (Option<&String>, &Source),
     (kind, name): (Option<WorkloadKind>, &str),
 ) -> Result<Roles, Failure> {
-    if let Some(production) = &args.production {
+    if let Some(production) = production {
         return Ok(Roles {
             canary: name.to_owned(),
             production: Some(production.clone()),
@@ -181,7 +183,7 @@ async fn roles(
     if let Some(found) = of_services(&context.config.services, name, &context.namespace)? {
         return Ok(found);
     }
-    let scope = context.scope(kind, name.to_owned(), &args.source);
+    let scope = context.scope(kind, name.to_owned(), source);
     match observe(&context.clients, &scope, Timestamp::now()).await {
         Ok(sight) => {
             let config = repository_config(&sight).await?;

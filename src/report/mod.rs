@@ -2,6 +2,7 @@
 //! Markdown for a pull request or a job summary. Pure.
 
 mod access;
+mod assess;
 mod bundle;
 mod describe;
 mod drill;
@@ -27,6 +28,7 @@ mod undo;
 mod ways;
 
 pub use access::AccessReport;
+pub use assess::{AssessReport, Assessed};
 pub use bundle::{
     BundleCluster, BundleFile, BundleItem, BundleManifest, BundleOptions, BundleReport,
     BundleTarget, Missing,

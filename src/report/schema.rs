@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::{
-    AccessReport, BundleManifest, BundleReport, DrillReport, ErrorReport, ExplainReport,
-    HistoryReport, RefusalReport, RequestReport, RunReport, StatusReport,
+    AccessReport, AssessReport, BundleManifest, BundleReport, DrillReport, ErrorReport,
+    ExplainReport, HistoryReport, RefusalReport, RequestReport, RunReport, StatusReport,
 };
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "Plan",
     "Refusal",
     "Run",
@@ -21,6 +21,7 @@ pub const KINDS: [&str; 13] = [
     "Bundle",
     "BundleManifest",
     "Drill",
+    "Assess",
     "Undo",
     "Error",
 ];
@@ -36,6 +37,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "History" => schemars::schema_for!(HistoryReport),
         "Explain" => schemars::schema_for!(ExplainReport),
         "Drill" => schemars::schema_for!(DrillReport),
+        "Assess" => schemars::schema_for!(AssessReport),
         "Undo" => schemars::schema_for!(super::UndoReport),
         "Access" => schemars::schema_for!(AccessReport),
         "Bundle" => schemars::schema_for!(BundleReport),

@@ -1,0 +1,278 @@
+//! `unship assess`: whether a release is to be taken back. Reads only.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::abort::{Roles, repository_config, roles};
+use super::args::{Global, Source, duration, target};
+use super::collect::endpoint;
+use super::context::Context;
+use super::failure::Failure;
+use super::ui::Ui;
+use crate::cluster::Cluster;
+use crate::execute::endpoint::Endpoint;
+use crate::execute::signals;
+use crate::exit::ExitStatus;
+use crate::model::{Observation, TriggerId, TriggerRules, WorkloadKind};
+use crate::observe::{Error as ObserveError, Sight, observe};
+use crate::report::{AssessReport, Assessed};
+use crate::verify::{Metrics, Signals, Texts, triggers};
+
+/// Arguments of `unship assess`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  unship assess zai-proxy-canary -n mcp --production zai-proxy --over 2m\n  unship assess zai-proxy -n mcp --reason \"CVE in the image\" --exit-code"
+)]
+pub(super) struct Args {
+    /// [KIND/]NAME, or a service of unship.yaml: its canary
+    target: String,
+    /// The production workload beside a canary, with which it is compared
+    #[arg(long, value_name = "NAME")]
+    production: Option<String>,
+    /// Read metrics twice, so far apart: error rate, latency and tokens need it
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    over: Option<Duration>,
+    /// What you know besides: a vulnerability, corrupted data, failing workers
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Say that you know of nothing besides
+    #[arg(long, conflicts_with = "reason")]
+    nothing_reported: bool,
+    /// End with 10 for rollback, 11 for document, 12 for unknown
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    source: Source,
+}
+
+/// Runs it.
+pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
+    let wanted = target(&args.target).map_err(Failure::usage)?;
+    if args
+        .reason
+        .as_deref()
+        .is_some_and(|text| text.trim().is_empty())
+    {
+        return Err(Failure::usage("--reason says nothing")
+            .hint("--nothing-reported says that there is nothing"));
+    }
+    let context = Context::new(global).await?;
+    context.somebody_to_ask()?;
+    let (sight, roles) = look(&context, args, wanted).await?;
+    let observation = &sight.observation;
+    let mut assessed = Assessed {
+        canary: roles.is_some(),
+        exit_code: args.exit_code,
+        ..Assessed::default()
+    };
+    let rules = rules(&context, &sight, &mut assessed).await?;
+    assessed.off.clone_from(&rules.off);
+    assessed.production = roles.and_then(|roles| roles.production);
+    let signals = read(&context, args, (observation, &assessed, &rules), ui).await;
+    let report = AssessReport::new(
+        observation,
+        triggers(observation, &signals, &rules),
+        assessed,
+    );
+    ui.result(&report, &report.text(), Some(&report.markdown()));
+    Ok(ExitStatus::of_code(report.exit_code))
+}
+
+/// The target, and its roles where it is a canary. A production is looked at by itself.
+async fn look(
+    context: &Context,
+    args: &Args,
+    (kind, name): (Option<WorkloadKind>, String),
+) -> Result<(Sight, Option<Roles>), Failure> {
+    let scope = context.scope(kind, name.clone(), &args.source);
+    let own = observe(&context.clients, &scope, Timestamp::now()).await;
+    if let Some(production) = &args.production {
+        if *production == name {
+            return Err(Failure::usage(format!(
+                "{name} cannot be the canary and the production at once"
+            )));
+        }
+        let roles = Roles {
+            canary: name,
+            production: Some(production.clone()),
+        };
+        return Ok((own?, Some(roles)));
+    }
+    match own {
+        Ok(sight) => {
+            let of_repository = repository_config(&sight).await.unwrap_or_default();
+            let services = [&context.config.services, &of_repository.services];
+            let mut services = services.into_iter().flat_map(|all| all.values());
+            let service = services.find(|service| {
+                let here = service.namespace.as_deref();
+                service.canary == name && here.is_none_or(|own| own == context.namespace)
+            });
+            let roles = service.map(|service| Roles {
+                canary: name,
+                production: Some(service.production.clone()),
+            });
+            Ok((sight, roles))
+        }
+        // The name of a service need not be a workload's.
+        Err(ObserveError::NotFound { .. }) => {
+            let roles = roles(context, (None, &args.source), (kind, &name)).await?;
+            let scope = context.scope(kind, roles.canary.clone(), &args.source);
+            let sight = observe(&context.clients, &scope, Timestamp::now()).await?;
+            Ok((sight, Some(roles)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The user's own triggers over the repository's. A file of the repository that cannot be
+/// used is said, and stops nothing.
+async fn rules(
+    context: &Context,
+    sight: &Sight,
+    assessed: &mut Assessed,
+) -> Result<TriggerRules, Failure> {
+    let own = context.config.triggers.clone();
+    let theirs = match repository_config(sight).await {
+        Ok(config) => config.triggers.overlaid(own.clone()).rules(),
+        Err(failure) => Err(failure.message),
+    };
+    match theirs {
+        Ok(rules) => Ok(rules),
+        Err(reason) => {
+            // One's own are to be right.
+            let rules = own.rules().map_err(|reason| {
+                Failure::usage(reason).hint("`unship config schema` prints what is allowed")
+            })?;
+            assessed.notes.push(format!(
+                "the repository's unship.yaml is not used: {reason}"
+            ));
+            Ok(rules)
+        }
+    }
+}
+
+/// Reads what the cluster's objects do not tell; twice where that is asked for.
+async fn read(
+    context: &Context,
+    args: &Args,
+    (observation, assessed, rules): (&Observation, &Assessed, &TriggerRules),
+    ui: Ui,
+) -> Signals {
+    let reason = match &args.reason {
+        None if args.nothing_reported => Some(String::new()),
+        other => other.clone(),
+    };
+    let cluster = match &context.clients.cluster {
+        Ok(cluster) => cluster,
+        Err(gap) => {
+            return Signals {
+                own: Err(gap.to_string()),
+                baseline: Err(gap.to_string()),
+                workers: Err(gap.to_string()),
+                reason,
+            };
+        }
+    };
+    let kind = Some(observation.target.kind);
+    let production = async {
+        match &assessed.production {
+            Some(name) => beside(context, args, (kind, name.clone())).await,
+            None => Err("there is no production to compare it with (--production NAME)".to_owned()),
+        }
+    };
+    let (production, workers) = tokio::join!(production, workers(context, args, cluster, rules));
+    let metered = [TriggerId::ErrorRate, TriggerId::Latency, TriggerId::Tokens];
+    let (own, baseline) = if metered.iter().all(|id| rules.off.contains(id)) {
+        let off = || Err("it is switched off".to_owned());
+        (off(), off())
+    } else {
+        let at = endpoint(&context.config.metrics);
+        twice(cluster, (observation, production), (&at, args.over), ui).await
+    };
+    Signals {
+        own,
+        baseline,
+        workers,
+        reason,
+    }
+}
+
+/// Another workload in the namespace.
+async fn beside(
+    context: &Context,
+    args: &Args,
+    (kind, name): (Option<WorkloadKind>, String),
+) -> Result<Observation, String> {
+    let mut scope = context.scope(kind, name, &args.source);
+    scope.git = false;
+    scope.rights = false;
+    let sight = observe(&context.clients, &scope, Timestamp::now()).await;
+    let sight = sight.map_err(|error| error.to_string())?;
+    Ok(sight.observation)
+}
+
+async fn workers(
+    context: &Context,
+    args: &Args,
+    cluster: &Cluster,
+    rules: &TriggerRules,
+) -> Result<Texts, String> {
+    let Some(worker) = &rules.worker else {
+        return Err(
+            "which workload the workers are is not told (set triggers.workers.workload)".to_owned(),
+        );
+    };
+    let place = target(worker).map_err(|error| format!("triggers.workers.workload: {error}"))?;
+    let seen = beside(context, args, place).await?;
+    let since = Duration::from_secs(u64::try_from(rules.workers_within).unwrap_or_default());
+    signals::logs(cluster, &seen, since).await
+}
+
+/// The metrics of the target and of production, side by side, and once more after a while.
+async fn twice(
+    cluster: &Cluster,
+    (own, production): (&Observation, Result<Observation, String>),
+    (at, over): (&Endpoint, Option<Duration>),
+    ui: Ui,
+) -> (Result<Metrics, String>, Result<Metrics, String>) {
+    let both = || async {
+        tokio::join!(signals::metrics(cluster, own, at), async {
+            match &production {
+                Ok(seen) => signals::metrics(cluster, seen, at).await,
+                Err(reason) => Err(reason.clone()),
+            }
+        })
+    };
+    let began = Instant::now();
+    let first = both().await;
+    let readable = |texts: &Result<Texts, String>| {
+        texts
+            .as_ref()
+            .is_ok_and(|texts| texts.values().any(Result::is_ok))
+    };
+    // Without a first reading a second one says nothing.
+    let Some(over) = over.filter(|_| readable(&first.0)) else {
+        return (joined(first.0, None), joined(first.1, None));
+    };
+    ui.note(&format!("metrics are read again in {} s", over.as_secs()));
+    tokio::time::sleep(over.saturating_sub(began.elapsed())).await;
+    let seconds = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
+    let second = both().await;
+    (
+        joined(first.0, Some((seconds, second.0))),
+        joined(first.1, Some((seconds, second.1))),
+    )
+}
+
+fn joined(
+    first: Result<Texts, String>,
+    second: Option<(i64, Result<Texts, String>)>,
+) -> Result<Metrics, String> {
+    let first = first?;
+    let second = match second {
+        Some((seconds, texts)) => Some((seconds, texts?)),
+        None => None,
+    };
+    Ok(Metrics { first, second })
+}
