@@ -199,7 +199,7 @@ fn everything_that_an_observer_may_see() {
     let reason = saved.missing("metrics/");
     for words in [
         "no metrics.url",
-        "port-forward is not tried",
+        "create pods/portforward in ",
         "get pods/proxy in ",
         "is not allowed",
     ] {

@@ -16,6 +16,7 @@ use crate::execute::signals;
 use crate::exit::ExitStatus;
 use crate::model::{Observation, TriggerId, TriggerRules, WorkloadKind};
 use crate::observe::{Error as ObserveError, Sight, observe};
+use crate::plan::forward_write;
 use crate::report::{AssessReport, Assessed};
 use crate::verify::{Metrics, Signals, Texts, triggers};
 
@@ -69,7 +70,8 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let rules = rules(&context, &sight, &mut assessed).await?;
     assessed.off.clone_from(&rules.off);
     assessed.production = roles.and_then(|roles| roles.production);
-    let signals = read(&context, args, (observation, &assessed, &rules), ui).await;
+    let (signals, writes) = read(&context, args, (observation, &assessed, &rules), ui).await;
+    assessed.writes = writes;
     let report = AssessReport::new(
         observation,
         triggers(observation, &signals, &rules),
@@ -158,7 +160,7 @@ async fn read(
     args: &Args,
     (observation, assessed, rules): (&Observation, &Assessed, &TriggerRules),
     ui: Ui,
-) -> Signals {
+) -> (Signals, Vec<String>) {
     let reason = match &args.reason {
         None if args.nothing_reported => Some(String::new()),
         other => other.clone(),
@@ -166,12 +168,13 @@ async fn read(
     let cluster = match &context.clients.cluster {
         Ok(cluster) => cluster,
         Err(gap) => {
-            return Signals {
+            let signals = Signals {
                 own: Err(gap.to_string()),
                 baseline: Err(gap.to_string()),
                 workers: Err(gap.to_string()),
                 reason,
             };
+            return (signals, Vec::new());
         }
     };
     let kind = Some(observation.target.kind);
@@ -183,19 +186,30 @@ async fn read(
     };
     let (production, workers) = tokio::join!(production, workers(context, args, cluster, rules));
     let metered = [TriggerId::ErrorRate, TriggerId::Latency, TriggerId::Tokens];
-    let (own, baseline) = if metered.iter().all(|id| rules.off.contains(id)) {
-        let off = || Err("it is switched off".to_owned());
+    let both = if metered.iter().all(|id| rules.off.contains(id)) {
+        let off = || Reading::new(Err("it is switched off".to_owned()));
         (off(), off())
     } else {
         let at = endpoint(&context.config.metrics);
+        let production = production.as_ref().map_err(Clone::clone);
         twice(cluster, (observation, production), (&at, args.over), ui).await
     };
-    Signals {
-        own,
-        baseline,
+    let (own, baseline) = both;
+    let mut writes = Vec::new();
+    if own.forwarded {
+        let target = &observation.target;
+        writes.push(forward_write(&target.namespace, &target.name));
+    }
+    if let (true, Some(name)) = (baseline.forwarded, &assessed.production) {
+        writes.push(forward_write(&observation.target.namespace, name));
+    }
+    let signals = Signals {
+        own: own.metrics,
+        baseline: baseline.metrics,
         workers,
         reason,
-    }
+    };
+    (signals, writes)
 }
 
 /// Another workload in the namespace.
@@ -229,50 +243,71 @@ async fn workers(
     signals::logs(cluster, &seen, since).await
 }
 
+/// One workload's metrics, and whether a port-forward was asked for.
+struct Reading {
+    metrics: Result<Metrics, String>,
+    forwarded: bool,
+}
+
+impl Reading {
+    fn new(read: Result<(Texts, bool), String>) -> Self {
+        let forwarded = read.as_ref().is_ok_and(|(_, forwarded)| *forwarded);
+        let metrics = read.map(|(first, _)| Metrics {
+            first,
+            second: None,
+        });
+        Self { metrics, forwarded }
+    }
+
+    fn readable(&self) -> bool {
+        let texts = self.metrics.as_ref().map(|metrics| &metrics.first);
+        texts.is_ok_and(|texts| texts.values().any(Result::is_ok))
+    }
+
+    /// The same with what was read some seconds later.
+    fn and(self, seconds: i64, later: Self) -> Self {
+        let metrics = match (self.metrics, later.metrics) {
+            (Ok(first), Ok(later)) => Ok(Metrics {
+                first: first.first,
+                second: Some((seconds, later.first)),
+            }),
+            (Err(reason), _) | (_, Err(reason)) => Err(reason),
+        };
+        Self {
+            metrics,
+            forwarded: self.forwarded || later.forwarded,
+        }
+    }
+}
+
 /// The metrics of the target and of production, side by side, and once more after a while.
 async fn twice(
     cluster: &Cluster,
-    (own, production): (&Observation, Result<Observation, String>),
+    (own, production): (&Observation, Result<&Observation, String>),
     (at, over): (&Endpoint, Option<Duration>),
     ui: Ui,
-) -> (Result<Metrics, String>, Result<Metrics, String>) {
+) -> (Reading, Reading) {
     let both = || async {
-        tokio::join!(signals::metrics(cluster, own, at), async {
+        let (own, other) = tokio::join!(signals::metrics(cluster, own, at), async {
             match &production {
                 Ok(seen) => signals::metrics(cluster, seen, at).await,
                 Err(reason) => Err(reason.clone()),
             }
-        })
+        });
+        (Reading::new(own), Reading::new(other))
     };
     let began = Instant::now();
     let first = both().await;
-    let readable = |texts: &Result<Texts, String>| {
-        texts
-            .as_ref()
-            .is_ok_and(|texts| texts.values().any(Result::is_ok))
-    };
     // Without a first reading a second one says nothing.
-    let Some(over) = over.filter(|_| readable(&first.0)) else {
-        return (joined(first.0, None), joined(first.1, None));
+    let Some(over) = over.filter(|_| first.0.readable()) else {
+        return first;
     };
     ui.note(&format!("metrics are read again in {} s", over.as_secs()));
     tokio::time::sleep(over.saturating_sub(began.elapsed())).await;
     let seconds = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
     let second = both().await;
     (
-        joined(first.0, Some((seconds, second.0))),
-        joined(first.1, Some((seconds, second.1))),
+        first.0.and(seconds, second.0),
+        first.1.and(seconds, second.1),
     )
-}
-
-fn joined(
-    first: Result<Texts, String>,
-    second: Option<(i64, Result<Texts, String>)>,
-) -> Result<Metrics, String> {
-    let first = first?;
-    let second = match second {
-        Some((seconds, texts)) => Some((seconds, texts?)),
-        None => None,
-    };
-    Ok(Metrics { first, second })
 }

@@ -11,11 +11,13 @@ use super::failure::Failure;
 use super::plan::print_decision;
 use super::stop::Stopper;
 use super::ui::Ui;
+use crate::cluster::forward_queries;
 use crate::execute::journal::{Head, Reach, new_run_id};
 use crate::execute::{Fresh, Setup, start};
 use crate::exit::ExitStatus;
+use crate::model::Allowed;
 use crate::observe::{Scope, Sight, observe};
-use crate::plan::{Decision, PlannedRevert, Request, To, build};
+use crate::plan::{Action, Decision, PlannedRevert, Request, To, build};
 use crate::report::{RunReport, decision_text, run_markdown, run_text};
 use crate::timeline::Timeline;
 use crate::verify::{Baseline, Guard};
@@ -67,7 +69,14 @@ pub(super) async fn decide(
     request.target = sight.observation.target.clone();
     let verified = super::runs::verified();
     let timeline = Timeline::of(&sight.observation, &verified);
-    let decision = build(&sight.observation, &timeline, &request);
+    let mut decision = build(&sight.observation, &timeline, &request);
+    if request.intent.takes_pods_away()
+        && let Decision::Plan(prepared) = &mut decision
+        && prepared.plan.has(Action::Capture)
+        && may_forward(context, &request.target.namespace).await
+    {
+        prepared.plan.may_forward();
+    }
     Ok(Planned {
         sight,
         decision,
@@ -75,6 +84,16 @@ pub(super) async fn decide(
         request,
         verified,
     })
+}
+
+/// Whether this identity may make a port-forward, by which the evidence of a workload that
+/// is taken away gets its metrics.
+async fn may_forward(context: &Context, namespace: &str) -> bool {
+    let Ok(cluster) = &context.clients.cluster else {
+        return false;
+    };
+    let answers = cluster.access(&forward_queries(namespace)).await;
+    !answers.is_empty() && answers.iter().all(|one| one.allowed == Allowed::Allowed)
 }
 
 pub(super) fn dry_run(planned: &Planned, ui: Ui) -> ExitStatus {

@@ -61,7 +61,7 @@ pub struct EndpointConfig {
     /// A URL. `{pod}`, `{namespace}` and `{name}` (the workload's) are replaced; without
     /// `{pod}` it is asked once.
     pub url: Option<String>,
-    /// The pods' port for `pods/proxy`.
+    /// The pods' port, for a port-forward and `pods/proxy`.
     pub port: Option<u16>,
     /// The path at that port.
     pub path: Option<String>,

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::ways::{Ways, configured};
-use crate::cluster::{Cluster, Download, ObjectQuery};
+use crate::cluster::{Cluster, Download, Forwarded, ObjectQuery};
 use crate::model::Observation;
 use crate::report::Probe;
 use crate::signals::Answer;
@@ -60,35 +60,38 @@ impl Endpoint {
     }
 }
 
-/// Asks the endpoint of one running pod and reads the answer.
+/// Asks the endpoint of one running pod and reads the answer. Tells also whether a
+/// port-forward was asked for.
 pub async fn probe(
     cluster: &Cluster,
     observation: &Observation,
     (endpoint, purpose): (&Endpoint, Purpose),
-) -> Probe {
+) -> (Probe, bool) {
     let pods = observation.cluster.pods.iter().flatten();
     let running = pods
         .filter(|pod| pod.phase == "Running" && !pod.terminating)
         .max_by_key(|pod| pod.ready);
     let Some(pod) = running else {
-        return Probe::NotTried("no pod of it is known to run".to_owned());
+        let reason = "no pod of it is known to run".to_owned();
+        return (Probe::NotTried(reason), false);
     };
     let url = configured(endpoint, purpose, cluster.request_timeout());
-    let ways = Ways::find(cluster, &pod.namespace, url).await;
+    let ways = Ways::find(cluster, &pod.namespace, (url, true)).await;
     let raw = raw_pod(cluster, &pod.namespace, &pod.name).await;
     let place = raw.and_then(|raw| match purpose {
         Purpose::Metrics => metrics_place(endpoint, &raw, &[]),
         Purpose::Health => health_place(endpoint, &raw),
     });
     let opened = ways.open(cluster, (observation, &pod.name), (endpoint, &place));
-    match opened.await {
+    let probe = match opened.await {
         Ok((mut source, shown)) => match whole(&mut source).await {
             Ok(text) => judged(purpose, &text, &shown),
             Err(reason) => Probe::Failed(reason),
         },
         Err(reasons) if reasons.tried => Probe::Failed(reasons.to_string()),
         Err(reasons) => Probe::NotTried(reasons.to_string()),
-    }
+    };
+    (probe, ways.forwarded())
 }
 
 /// Something that comes in pieces.
@@ -98,6 +101,12 @@ pub(super) trait Pieces {
 }
 
 impl Pieces for Download {
+    async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.chunk().await.map_err(|error| error.to_string())
+    }
+}
+
+impl Pieces for Forwarded {
     async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
         self.chunk().await.map_err(|error| error.to_string())
     }

@@ -17,8 +17,8 @@ const WORKER_LINES: u32 = 5000;
 /// Bytes of each worker's log at most.
 const WORKER_BYTES: u64 = 4 << 20;
 
-/// The metrics text of every running pod of a workload; of one address for all of them
-/// where such a URL is configured.
+/// The metrics text of every running pod of a workload, and whether a port-forward was
+/// asked for; the text of one address for all of them where such a URL is configured.
 ///
 /// # Errors
 /// When no pod is known to run; in words.
@@ -26,7 +26,7 @@ pub async fn metrics(
     cluster: &Cluster,
     observation: &Observation,
     endpoint: &Endpoint,
-) -> Result<Texts, String> {
+) -> Result<(Texts, bool), String> {
     let url = configured(endpoint, Purpose::Metrics, cluster.request_timeout());
     let for_all = endpoint.url_for(observation, "");
     if let (Ok(http), Some(url)) = (&url, &for_all)
@@ -39,10 +39,10 @@ pub async fn metrics(
             Ok(mut answer) => whole(&mut answer).await,
             Err(error) => Err(error.to_string()),
         };
-        return Ok(Texts::from([(mask_url(url), text)]));
+        return Ok((Texts::from([(mask_url(url), text)]), false));
     }
     let running = running(observation)?;
-    let ways = Ways::find(cluster, &observation.target.namespace, url).await;
+    let ways = Ways::find(cluster, &observation.target.namespace, (url, true)).await;
     let reads = running.into_iter().map(|pod| async {
         let raw = raw_pod(cluster, &pod.namespace, &pod.name).await;
         let place = raw.and_then(|raw| metrics_place(endpoint, &raw, &[]));
@@ -54,10 +54,9 @@ pub async fn metrics(
         (pod.name.clone(), text)
     });
     let reads: Vec<_> = reads.collect();
-    Ok(futures::stream::iter(reads)
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await)
+    let reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
+    let texts = reads.collect().await;
+    Ok((texts, ways.forwarded()))
 }
 
 fn running(observation: &Observation) -> Result<Vec<&Pod>, String> {

@@ -1,11 +1,12 @@
 //! By which ways an endpoint of a pod can be had, in this order: at a URL that the user's
-//! own configuration names, and through the API server's `pods/proxy`, where an access
-//! review says that this identity may.
+//! own configuration names, by a port-forward, and through the API server's `pods/proxy`,
+//! these two only where an access review says that this identity may.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::endpoint::{Endpoint, Pieces, Place, Purpose};
-use crate::cluster::{Cluster, Download, PodPort};
+use crate::cluster::{Cluster, Download, Forwarded, PodPort, forward_queries};
 use crate::model::{AccessAnswer, AccessQuery, Allowed, Observation, mask_url};
 use crate::signals::{Answer, Http};
 
@@ -14,14 +15,19 @@ use crate::signals::{Answer, Http};
 pub(super) struct Ways {
     /// A client for the configured URL, or why there is none to ask.
     url: Result<Http, String>,
+    /// Whether a port-forward may be made, or why it is not tried.
+    forward: Result<(), String>,
     /// Whether `pods/proxy` may be read, or why it is not tried.
     proxy: Result<(), String>,
+    /// Whether a port-forward was asked for.
+    forwarded: AtomicBool,
 }
 
 /// An answer that is read piece by piece.
 #[derive(Debug)]
 pub(super) enum Source {
     Url(Answer),
+    Forward(Box<Forwarded>),
     Proxy(Download),
 }
 
@@ -35,7 +41,9 @@ pub(super) struct Reasons {
 
 impl Reasons {
     fn not_tried(&mut self, reason: &str) {
-        self.all.push(reason.to_owned());
+        if !self.all.iter().any(|own| own == reason) {
+            self.all.push(reason.to_owned());
+        }
     }
 
     fn failed(&mut self, reason: String) {
@@ -54,6 +62,7 @@ impl Pieces for Source {
     async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
         match self {
             Self::Url(answer) => answer.piece().await,
+            Self::Forward(forwarded) => forwarded.piece().await,
             Self::Proxy(download) => download.piece().await,
         }
     }
@@ -72,25 +81,42 @@ pub(super) fn configured(
 }
 
 impl Ways {
-    /// Asks for the rights in a namespace.
+    /// Asks for the rights in a namespace. `forward` says whether a port-forward is wanted
+    /// at all.
     pub(super) async fn find(
         cluster: &Cluster,
         namespace: &str,
-        url: Result<Http, String>,
+        (url, forward): (Result<Http, String>, bool),
     ) -> Self {
-        let query = |verb: &str, subresource: &str| AccessQuery {
-            verb: verb.to_owned(),
+        let proxy = AccessQuery {
+            verb: "get".to_owned(),
             group: String::new(),
             resource: "pods".to_owned(),
-            subresource: subresource.to_owned(),
+            subresource: "proxy".to_owned(),
             namespace: namespace.to_owned(),
             name: String::new(),
         };
-        let answers = cluster.access(&[query("get", "proxy")]).await;
+        let mut queries = vec![proxy];
+        if forward {
+            queries.extend(forward_queries(namespace));
+        }
+        let answers = cluster.access(&queries).await;
+        let (proxy, rest) = answers.split_at(1.min(answers.len()));
         Self {
             url,
-            proxy: allowed(&answers, "get pods/proxy"),
+            forward: if forward {
+                allowed(rest, "create pods/portforward")
+            } else {
+                Err("a port-forward is not among what the plan may send".to_owned())
+            },
+            proxy: allowed(proxy, "get pods/proxy"),
+            forwarded: AtomicBool::new(false),
         }
+    }
+
+    /// Whether a port-forward was asked for.
+    pub(super) fn forwarded(&self) -> bool {
+        self.forwarded.load(Ordering::Relaxed)
     }
 
     /// The first answer that there is, with where it comes from.
@@ -109,28 +135,39 @@ impl Ways {
             },
             Err(reason) => reasons.not_tried(reason),
         }
-        reasons.not_tried("a port-forward is not tried");
-        if let Err(reason) = &self.proxy {
-            reasons.not_tried(reason);
-            return Err(reasons);
-        }
-        let place = match place {
-            Ok(place) => place,
-            Err(reason) => {
-                reasons.not_tried(reason);
-                return Err(reasons);
+        for (way, word) in [
+            (&self.forward, "a port-forward"),
+            (&self.proxy, "pods/proxy"),
+        ] {
+            let place = match (way, place) {
+                (Ok(()), Ok(place)) => place,
+                (Err(reason), _) | (_, Err(reason)) => {
+                    reasons.not_tried(reason);
+                    continue;
+                }
+            };
+            let to = PodPort {
+                namespace: &observation.target.namespace,
+                pod,
+                port: place.port,
+                tls: place.tls,
+            };
+            let shown = format!(
+                "{} of pod {pod} at port {} by {word}",
+                place.path, place.port
+            );
+            let opened = if word == "pods/proxy" {
+                let opened = cluster.pod_proxy(&to, &place.path).await;
+                opened.map(Source::Proxy)
+            } else {
+                self.forwarded.store(true, Ordering::Relaxed);
+                let opened = cluster.pod_forward(&to, &place.path).await;
+                opened.map(|forwarded| Source::Forward(Box::new(forwarded)))
+            };
+            match opened {
+                Ok(source) => return Ok((source, shown)),
+                Err(error) => reasons.failed(error.to_string()),
             }
-        };
-        let to = PodPort {
-            namespace: &observation.target.namespace,
-            pod,
-            port: place.port,
-            tls: place.tls,
-        };
-        let shown = format!("{} of pod {pod} at port {}", place.path, place.port);
-        match cluster.pod_proxy(&to, &place.path).await {
-            Ok(answer) => return Ok((Source::Proxy(answer), shown)),
-            Err(error) => reasons.failed(error.to_string()),
         }
         Err(reasons)
     }

@@ -35,6 +35,9 @@ pub struct AssessReport {
     pub next: Vec<String>,
     /// What else is to be known.
     pub notes: Vec<String>,
+    /// What was sent that authorization counts as a write, as [`crate::plan::Plan::writes`]
+    /// has it: port-forwards. No object is changed.
+    pub writes: Vec<String>,
     /// 0; with `--exit-code` 10 for `rollback`, 11 for `document`, 12 for `unknown`.
     pub exit_code: u8,
 }
@@ -50,6 +53,8 @@ pub struct Assessed {
     pub off: BTreeSet<TriggerId>,
     /// What else is to be known.
     pub notes: Vec<String>,
+    /// What was sent that counts as a write.
+    pub writes: Vec<String>,
     /// Whether the exit code tells the verdict.
     pub exit_code: bool,
 }
@@ -79,6 +84,7 @@ impl AssessReport {
             triggers,
             off: assessed.off,
             notes: assessed.notes,
+            writes: assessed.writes,
             exit_code,
         }
     }

@@ -108,6 +108,44 @@ pub(crate) fn a_crashing_canary_is_assessed(world: &'static World) {
     assert_eq!(stage.references(), references);
 }
 
+/// A port-forward for metrics stands among the writes of whoever may make one, and of nobody
+/// else; where it comes to nothing the bundle says why.
+pub(crate) fn a_port_forward_is_told(world: &'static World) {
+    let (stage, _) = with_canary(world, "forward", SERVES);
+    let forward = format!("create pods/portforward {}/zai-proxy-canary-*", stage.name);
+    let of = |value: &Value| -> Vec<String> {
+        let all = value["writes"].as_array().cloned().unwrap_or_default();
+        let words = all
+            .iter()
+            .filter_map(|write| write.as_str().map(str::to_owned));
+        words
+            .filter(|write| write.contains("portforward"))
+            .collect()
+    };
+    let canary = ["zai-proxy-canary", "-n", &stage.name];
+    let run = |user: &crate::unship::Unship<'_>, command: &str, more: &[&str]| {
+        user.run(&[&[command], &canary[..], more].concat())
+            .ends_with(0)
+    };
+    let observer = stage.user();
+    let deployer = stage.user().as_deployer();
+    for (user, expected) in [(&observer, vec![]), (&deployer, vec![forward.clone()])] {
+        assert_eq!(of(&run(user, "abort", &["--dry-run"]).json), expected);
+        assert_eq!(of(&run(user, "assess", &[]).json), expected);
+    }
+    let aborted = run(&deployer, "abort", &["--record", "none", "--yes"]);
+    let evidence = aborted.json["evidence"].as_str().unwrap_or("");
+    let manifest = std::fs::read_to_string(format!("{evidence}/manifest.json")).unwrap_or_default();
+    let manifest: Value = serde_json::from_str(&manifest).expect("the bundle's list");
+    assert_eq!(of(&manifest), [forward]);
+    // No world here has a kubelet that carries it on.
+    let missing = manifest["missing"].to_string();
+    assert!(
+        missing.contains("port-forward to /metrics of pod"),
+        "{missing}"
+    );
+}
+
 /// Evidence, replicas 0 in Git with the manifest kept, and the proof that production is as it was.
 pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
     let (stage, canary) = with_canary(world, "canary", CRASHES);

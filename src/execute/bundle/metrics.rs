@@ -1,5 +1,5 @@
-//! The metrics text of each pod: at the configured URL, else through the API server
-//! where that is allowed.
+//! The metrics text of each pod: at the configured URL, else by a port-forward or
+//! `pods/proxy` where that is allowed.
 
 use serde_json::Value;
 
@@ -13,9 +13,8 @@ use crate::execute::endpoint::{Pieces, Purpose, metrics_place};
 use crate::execute::ways::{Ways, configured};
 use crate::signals::Http;
 
-/// Saves what can be had. A port-forward is never tried: it needs the right to create
-/// `pods/portforward`, and this program makes no such connection.
-pub(super) async fn save(job: &Job<'_>, objects: &Objects) {
+/// Saves what can be had, and tells whether a port-forward was asked for.
+pub(super) async fn save(job: &Job<'_>, objects: &Objects) -> bool {
     let limit = job.cluster().map_or(READ_LIMIT, Cluster::request_timeout);
     let mut url = configured(&job.options.metrics, Purpose::Metrics, limit);
     let per_pod = |url: &String| url.contains("{pod}");
@@ -25,7 +24,7 @@ pub(super) async fn save(job: &Job<'_>, objects: &Objects) {
         // One address for all pods.
         let Err(reason) = from_url(job, http, &url_for(job, ""), "metrics/metrics.txt").await
         else {
-            return;
+            return false;
         };
         url = Err(reason);
     }
@@ -41,12 +40,17 @@ pub(super) async fn save(job: &Job<'_>, objects: &Objects) {
             .err()
             .map(|reason| format!("{reason}; "))
             .unwrap_or_default();
-        return job.folder.missing("metrics", format!("{url}{reason}"));
+        job.folder.missing("metrics", format!("{url}{reason}"));
+        return false;
     };
     let namespace = &job.observation.target.namespace;
-    let ways = match job.until.run(Ways::find(cluster, namespace, url)).await {
+    let find = Ways::find(cluster, namespace, (url, job.options.forward));
+    let ways = match job.until.run(find).await {
         Ok(ways) => ways,
-        Err(reason) => return job.folder.missing("metrics", reason),
+        Err(reason) => {
+            job.folder.missing("metrics", reason);
+            return false;
+        }
     };
     let pods = running.into_iter();
     at_once(
@@ -54,6 +58,7 @@ pub(super) async fn save(job: &Job<'_>, objects: &Objects) {
             .collect(),
     )
     .await;
+    ways.forwarded()
 }
 
 async fn one(job: &Job<'_>, cluster: &Cluster, (pod, objects): (&Value, &Objects), ways: &Ways) {
