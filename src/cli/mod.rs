@@ -14,6 +14,7 @@ mod demo;
 mod drill;
 mod explain;
 mod failure;
+mod gone;
 mod history;
 mod patch_file;
 mod plan;

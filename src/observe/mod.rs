@@ -5,6 +5,7 @@ mod again;
 mod argo;
 mod cluster;
 mod companions;
+mod departed;
 mod early;
 mod files;
 mod overrides;
@@ -15,6 +16,7 @@ mod source;
 mod states;
 
 pub use again::on_new_tip;
+pub use departed::{Departure, departure};
 pub use early::tip_of_clone;
 pub use files::{TipFiles, Unreadable, tip_files};
 pub use rendered::Shipped;

@@ -1,6 +1,7 @@
 //! What people and programs read: text for a terminal, JSON with stable names,
 //! Markdown for a pull request or a job summary. Pure.
 
+mod abandon;
 mod access;
 mod assess;
 mod bundle;
@@ -27,6 +28,7 @@ mod tests;
 mod undo;
 mod ways;
 
+pub use abandon::AbandonReport;
 pub use access::AccessReport;
 pub use assess::{AssessReport, Assessed};
 pub use bundle::{

@@ -9,7 +9,7 @@ use super::{
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "Plan",
     "Refusal",
     "Run",
@@ -22,6 +22,7 @@ pub const KINDS: [&str; 14] = [
     "BundleManifest",
     "Drill",
     "Assess",
+    "Abandon",
     "Undo",
     "Error",
 ];
@@ -37,6 +38,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "History" => schemars::schema_for!(HistoryReport),
         "Explain" => schemars::schema_for!(ExplainReport),
         "Drill" => schemars::schema_for!(DrillReport),
+        "Abandon" => schemars::schema_for!(super::AbandonReport),
         "Assess" => schemars::schema_for!(AssessReport),
         "Undo" => schemars::schema_for!(super::UndoReport),
         "Access" => schemars::schema_for!(AccessReport),

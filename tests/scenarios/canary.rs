@@ -292,6 +292,43 @@ pub(crate) fn a_canary_is_deleted_through_git(world: &'static World) {
         record.contains("its manifest is removed from Git"),
         "{record}"
     );
+    once_more(&stage, &run.json["runId"]);
+}
+
+/// The same command again: told by the run, and without a journal by Git's history.
+fn once_more(stage: &Stage, run: &Value) {
+    let tip = stage.tip();
+    let user = stage.user();
+    let elsewhere = stage.folder.join("other-state").display().to_string();
+    let forgetful = stage.user().with("XDG_STATE_HOME", &elsewhere);
+    for user in [&user, &forgetful] {
+        let again = user.run(&delete(stage)).ends_with(0);
+        again
+            .says("/reason", "zai-proxy-canary")
+            .says("/reason", "is gone");
+        for part in [FILE, &tip[..7], run.as_str().unwrap_or("?")] {
+            again.says("/reason", part);
+        }
+    }
+    assert_eq!(stage.tip(), tip, "nothing was done");
+    let mut kept = delete(stage);
+    kept.retain(|argument| *argument != "--delete");
+    user.run(&kept).ends_with(2);
+    let mut other = delete(stage);
+    other[1] = "zai-proxy-canary-2";
+    user.run(&other).ends_with(2);
+    // It comes back to Git, and nothing applies it.
+    stage.auto_sync(false);
+    let text = CANARY.replace("namespace: mcp", &format!("namespace: {}", stage.name));
+    stage.team().catch_up();
+    stage
+        .team()
+        .commit("feat: canary again", &[(FILE, Some(&text))]);
+    stage.team().push();
+    for user in [&user, &forgetful] {
+        let back = user.run(&delete(stage)).ends_with(3);
+        back.says("/message", FILE);
+    }
 }
 
 /// Where Argo CD does not prune, the first run sets the replicas to 0, the second removes the
