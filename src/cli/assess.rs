@@ -287,6 +287,16 @@ async fn twice(
     (at, over): (&Endpoint, Option<Duration>),
     ui: Ui,
 ) -> (Reading, Reading) {
+    // One address for both says nothing of the difference.
+    let shared = production.as_ref().is_ok_and(|other| {
+        let url = |seen: &Observation| at.url_for(seen, "{pod}");
+        url(own).is_some_and(|url| !url.contains("{pod}")) && url(own) == url(other)
+    });
+    let production = if shared {
+        Err("metrics.url is the same for production: put {name} or {pod} into it".to_owned())
+    } else {
+        production
+    };
     let both = || async {
         let (own, other) = tokio::join!(signals::metrics(cluster, own, at), async {
             match &production {
