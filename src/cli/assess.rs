@@ -70,7 +70,8 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let rules = rules(&context, &sight, &mut assessed).await?;
     assessed.off.clone_from(&rules.off);
     assessed.production = roles.and_then(|roles| roles.production);
-    let (signals, writes) = read(&context, args, (observation, &assessed, &rules), ui).await;
+    let reading = read(&context, args, (observation, &assessed, &rules), ui);
+    let (signals, writes) = Box::pin(reading).await;
     assessed.writes = writes;
     let report = AssessReport::new(
         observation,

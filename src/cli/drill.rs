@@ -69,7 +69,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
         async move {
             let mut scope = context.scope(kind, name, &args.source);
             scope.namespace = namespace;
-            rehearse(context, cluster, scope).await
+            Box::pin(rehearse(context, cluster, scope)).await
         }
     });
     let mut found: Vec<DrillTarget> = Vec::new();

@@ -32,6 +32,19 @@ pub enum TriggerId {
 }
 
 impl TriggerId {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 9] = [
+        Self::Pods,
+        Self::Image,
+        Self::Rollout,
+        Self::Restarts,
+        Self::ErrorRate,
+        Self::Latency,
+        Self::Tokens,
+        Self::Workers,
+        Self::Reported,
+    ];
+
     /// The word in documents and in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -45,6 +45,7 @@ struct Saw {
 
 async fn serve(stream: TcpStream, does: Does) -> Saw {
     let (mut uri, mut protocols) = (String::new(), String::new());
+    #[allow(clippy::result_large_err, reason = "the library's own type")]
     let callback = |request: &Request, mut response: Response| {
         uri = request.uri().to_string();
         let offered = &request.headers()["sec-websocket-protocol"];

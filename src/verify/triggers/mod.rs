@@ -133,75 +133,63 @@ pub fn triggers(
 ) -> Vec<Trigger> {
     let release = pods::Release::of(observation);
     let requests = requests::Requests::new(signals, rules);
-    let all = [
-        (
-            TriggerId::Pods,
-            format!(
-                "its pods are ready and do not crash ({})",
-                levels_text(rules.pods, " %")
-            ),
-            release.not_ready(rules),
-        ),
-        (
-            TriggerId::Image,
-            format!(
-                "its images can be pulled ({})",
-                levels_text(rules.image, " % of the pods")
-            ),
-            release.not_pulled(rules),
-        ),
-        (
-            TriggerId::Rollout,
-            "its rollout is within its deadline".to_owned(),
-            release.rollout(rules),
-        ),
-        (
-            TriggerId::Restarts,
-            format!(
-                "its containers do not restart ({})",
-                levels_text(rules.restarts, "")
-            ),
-            release.restarts(rules),
-        ),
-        (
-            TriggerId::ErrorRate,
-            format!(
-                "its requests succeed (errors: {})",
-                levels_text(rules.error_rate, " %")
-            ),
-            requests.error_rate(),
-        ),
-        (
-            TriggerId::Latency,
-            format!(
-                "it answers as quickly as production ({})",
-                levels_text(rules.latency, " % slower")
-            ),
-            requests.latency(),
-        ),
-        (
-            TriggerId::Tokens,
-            "tokens are counted".to_owned(),
-            requests.tokens(),
-        ),
-        (
-            TriggerId::Workers,
-            format!(
-                "workers report no failures ({})",
-                levels_text(rules.workers, " lines")
-            ),
-            told::workers(signals, rules),
-        ),
-        (
-            TriggerId::Reported,
-            "nobody reports anything else".to_owned(),
-            told::reported(signals, rules),
-        ),
-    ];
-    all.into_iter()
-        .filter(|(id, _, _)| !rules.off.contains(id))
-        .map(|(id, title, found)| Trigger::new(id, &title, found))
+    let wanted = TriggerId::ALL
+        .into_iter()
+        .filter(|id| !rules.off.contains(id));
+    wanted
+        .map(|id| {
+            let found = match id {
+                TriggerId::Pods => release.not_ready(rules),
+                TriggerId::Image => release.not_pulled(rules),
+                TriggerId::Rollout => release.rollout(rules),
+                TriggerId::Restarts => release.restarts(rules),
+                TriggerId::ErrorRate => requests.error_rate(),
+                TriggerId::Latency => requests.latency(),
+                TriggerId::Tokens => requests.tokens(),
+                TriggerId::Workers => told::workers(signals, rules),
+                TriggerId::Reported => told::reported(signals, rules),
+            };
+            Trigger::new(id, &title(id, rules), found)
+        })
         .collect()
+}
+
+/// What is asked, as it is while the trigger is clear.
+fn title(id: TriggerId, rules: &TriggerRules) -> String {
+    let (words, levels) = match id {
+        TriggerId::Pods => (
+            "its pods are ready and do not crash",
+            levels_text(rules.pods, " %"),
+        ),
+        TriggerId::Image => (
+            "its pods can pull their images",
+            levels_text(rules.image, " % that cannot"),
+        ),
+        TriggerId::Rollout => ("its rollout is within its deadline", String::new()),
+        TriggerId::Restarts => (
+            "its containers do not restart",
+            levels_text(rules.restarts, ""),
+        ),
+        TriggerId::ErrorRate => (
+            "its requests succeed",
+            levels_text(rules.error_rate, " % errors"),
+        ),
+        TriggerId::Latency => (
+            "it answers as quickly as production",
+            levels_text(rules.latency, " % slower"),
+        ),
+        TriggerId::Tokens => ("tokens are counted", String::new()),
+        TriggerId::Workers => (
+            "workers report no failures",
+            levels_text(rules.workers, " lines"),
+        ),
+        TriggerId::Reported => ("nobody reports anything else", String::new()),
+    };
+    if levels.is_empty() {
+        words.to_owned()
+    } else {
+        format!("{words} ({levels})")
+    }
 }
 
 fn levels_text(levels: Levels, unit: &str) -> String {
