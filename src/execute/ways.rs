@@ -10,6 +10,9 @@ use crate::cluster::{Cluster, Download, Forwarded, PodPort, forward_queries};
 use crate::model::{AccessAnswer, AccessQuery, Allowed, Observation, mask_url};
 use crate::signals::{Answer, Http};
 
+const FORWARD: &str = "a port-forward";
+const PROXY: &str = "pods/proxy";
+
 /// The ways to the pods of one namespace.
 #[derive(Debug)]
 pub(super) struct Ways {
@@ -135,10 +138,7 @@ impl Ways {
             },
             Err(reason) => reasons.not_tried(reason),
         }
-        for (way, word) in [
-            (&self.forward, "a port-forward"),
-            (&self.proxy, "pods/proxy"),
-        ] {
+        for (way, word) in [(&self.forward, FORWARD), (&self.proxy, PROXY)] {
             let place = match (way, place) {
                 (Ok(()), Ok(place)) => place,
                 (Err(reason), _) | (_, Err(reason)) => {
@@ -146,6 +146,10 @@ impl Ways {
                     continue;
                 }
             };
+            if word == FORWARD && place.tls {
+                reasons.not_tried("the pod speaks TLS there, which a port-forward does not");
+                continue;
+            }
             let to = PodPort {
                 namespace: &observation.target.namespace,
                 pod,
@@ -156,7 +160,7 @@ impl Ways {
                 "{} of pod {pod} at port {} by {word}",
                 place.path, place.port
             );
-            let opened = if word == "pods/proxy" {
+            let opened = if word == PROXY {
                 let opened = cluster.pod_proxy(&to, &place.path).await;
                 opened.map(Source::Proxy)
             } else {

@@ -3,7 +3,7 @@
 
 use std::io::Read as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::common::{Plan, World, bed, build, run, world};
 use super::{collect, collect_with};
@@ -28,6 +28,16 @@ fn metrics_through_the_api_server_where_that_is_allowed() {
     // The crashing pod does not answer; the rest is there all the same.
     let reason = saved.missing("metrics/");
     assert!(reason.contains("connection refused"), "{reason}");
+    // In this order, and the port-forward is named as what it is.
+    let ways = [
+        "no metrics.url",
+        "port-forward to /metrics",
+        "connection refused",
+    ];
+    let at = ways.map(|way| reason.find(way));
+    assert!(at.is_sorted() && at[0].is_some(), "{reason}");
+    let write = format!("create pods/portforward {}/zai-proxy-*", world.name);
+    assert_eq!(saved.manifest["writes"], json!([write]));
 }
 
 /// Answers every request with its own path as a metric.
