@@ -19,8 +19,12 @@ pub enum ExitStatus {
     Inconclusive,
     /// Handed over: a human must act.
     HandedOver,
-    /// `plan --exit-code`: something is to be done.
+    /// `plan --exit-code`: something is to be done; `assess --exit-code`: roll back.
     SomethingToDo,
+    /// `assess --exit-code`: a warning fires.
+    ToDocument,
+    /// `assess --exit-code`: nothing fires, and something is unknown.
+    NotKnown,
     /// Interrupted before anything was done.
     Interrupted,
 }
@@ -39,6 +43,8 @@ impl ExitStatus {
             Self::Inconclusive => 6,
             Self::HandedOver => 7,
             Self::SomethingToDo => 10,
+            Self::ToDocument => 11,
+            Self::NotKnown => 12,
             Self::Interrupted => 130,
         }
     }
@@ -55,6 +61,8 @@ impl ExitStatus {
             6 => Self::Inconclusive,
             7 => Self::HandedOver,
             10 => Self::SomethingToDo,
+            11 => Self::ToDocument,
+            12 => Self::NotKnown,
             130 => Self::Interrupted,
             _ => Self::Error,
         }

@@ -4,6 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod common;
+#[path = "bundles/metrics.rs"]
+mod metrics;
+#[path = "bundles/partly.rs"]
+mod partly;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -12,7 +16,6 @@ use std::path::{Path, PathBuf};
 use common::{Outcome, Plan, World, bed, build, run, world};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use unship::sandbox::{Effect, Fault, Surface};
 
 /// A bundle that was collected: its outcome, its folder, its document.
 struct Collected {
@@ -137,18 +140,6 @@ fn audit(world: &World) -> Vec<Value> {
         .collect()
 }
 
-fn plant(path: String, effect: Effect) -> u64 {
-    let fault = Fault {
-        surface: Surface::Kubernetes,
-        method: None,
-        path,
-        skip: 0,
-        times: None,
-        effect,
-    };
-    bed().sandbox.faults().plant(fault).unwrap()
-}
-
 #[test]
 fn everything_that_an_observer_may_see() {
     let world = world("whole");
@@ -199,7 +190,7 @@ fn everything_that_an_observer_may_see() {
     let reason = saved.missing("metrics/");
     for words in [
         "no metrics.url",
-        "port-forward is not tried",
+        "create pods/portforward in ",
         "get pods/proxy in ",
         "is not allowed",
     ] {
@@ -339,268 +330,6 @@ fn several_targets_lie_side_by_side_below_a_default_folder() {
             let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
             assert_eq!(lines, 2, "{name}");
         }
-    }
-}
-
-#[test]
-fn metrics_through_the_api_server_where_that_is_allowed() {
-    let world = world("proxied");
-    let admin = bed()
-        .sandbox
-        .variable("UNSHIP_WORLD_ADMIN_KUBECONFIG")
-        .to_owned();
-    let saved = collect_with(&world, &[], |command| {
-        command.env("KUBECONFIG", admin);
-    });
-    let names = saved.names();
-    let metrics: Vec<_> = names
-        .iter()
-        .filter(|name| name.starts_with("metrics/"))
-        .collect();
-    assert_eq!(metrics.len(), 1, "{names:?}");
-    assert!(saved.text(metrics[0]).contains("requests_total"));
-    // The crashing pod does not answer; the rest is there all the same.
-    let reason = saved.missing("metrics/");
-    assert!(reason.contains("connection refused"), "{reason}");
-}
-
-/// Answers every request with its own path as a metric.
-fn exporter() -> String {
-    use std::io::Write as _;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut head = [0; 4096];
-            let count = stream.read(&mut head).unwrap_or(0);
-            let head = String::from_utf8_lossy(&head[..count]).into_owned();
-            let path = head.split(' ').nth(1).unwrap_or("?");
-            let body = format!("asked{{path=\"{path}\"}} 1\n");
-            let _ = write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            );
-        }
-    });
-    format!("http://somebody:hidden@{address}")
-}
-
-#[test]
-fn metrics_at_a_configured_address() {
-    let world = world("configured");
-    let base = exporter();
-    let folder = world.engineer.home.join("config/unship");
-    std::fs::create_dir_all(&folder).unwrap();
-    let configure = |url: &str| {
-        let text = format!("metrics: {{url: \"{base}/{url}\"}}\n");
-        std::fs::write(folder.join("config.yaml"), text).unwrap();
-    };
-    configure("{namespace}/{name}/{pod}");
-    let saved = collect(&world, &[]);
-    let names = saved.names();
-    let metrics: Vec<_> = names
-        .iter()
-        .filter(|name| name.starts_with("metrics/zai-proxy-"))
-        .collect();
-    assert_eq!(metrics.len(), 2, "{names:?}");
-    let wanted = format!("/{}/zai-proxy/zai-proxy-", world.name);
-    assert!(saved.text(metrics[0]).contains(&wanted));
-    let shown = saved.manifest.to_string() + &saved.outcome.text();
-    assert!(!shown.contains("hidden"), "the password in the URL");
-    configure("all");
-    let saved = collect(&world, &[]);
-    assert!(saved.text("metrics/metrics.txt").contains("path=\"/all\""));
-    // Nobody there: said, with the next way's reason.
-    std::fs::write(
-        folder.join("config.yaml"),
-        "metrics: {url: \"http://127.0.0.1:9/{pod}\"}\n",
-    )
-    .unwrap();
-    let reason = collect(&world, &[]).missing("metrics/");
-    assert!(
-        reason.contains("127.0.0.1:9") && reason.contains("pods/proxy"),
-        "{reason}"
-    );
-}
-
-/// The outcome and the evidence of a test of a drill, as this identity.
-fn drilled(world: &World, kubeconfig: Option<&str>, id: &str) -> (String, String) {
-    let mut command = world.command(&["drill", "zai-proxy", "-n", &world.name, "-o", "json"]);
-    if let Some(kubeconfig) = kubeconfig {
-        command.env("KUBECONFIG", kubeconfig);
-    }
-    let outcome = run(command);
-    let tests = outcome.json()["targets"][0]["tests"].clone();
-    let test = tests
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|test| test["id"] == id);
-    let word = |key: &str| test.unwrap()[key].as_str().unwrap().to_owned();
-    (word("outcome"), word("evidence"))
-}
-
-#[test]
-fn a_drill_asks_for_metrics_and_health() {
-    let world = world("drilled");
-    let (outcome, why) = drilled(&world, None, "metrics");
-    assert_eq!(outcome, "skipped");
-    assert!(
-        why.contains("metrics.url") && why.contains("pods/proxy"),
-        "{why}"
-    );
-    let (outcome, why) = drilled(&world, None, "health");
-    assert_eq!(outcome, "pass");
-    assert!(why.contains("by readiness only"), "{why}");
-    let admin = bed().sandbox.variable("UNSHIP_WORLD_ADMIN_KUBECONFIG");
-    let (outcome, why) = drilled(&world, Some(admin), "metrics");
-    assert_eq!(outcome, "pass", "{why}");
-    assert!(
-        why.contains("samples from /metrics of pod zai-proxy-"),
-        "{why}"
-    );
-    let base = exporter();
-    let folder = world.engineer.home.join("config/unship");
-    std::fs::create_dir_all(&folder).unwrap();
-    let text = format!(
-        "metrics: {{url: \"{base}/{{pod}}\"}}\nhealth: {{url: \"http://127.0.0.1:9/health\"}}\n"
-    );
-    std::fs::write(folder.join("config.yaml"), text).unwrap();
-    let (outcome, why) = drilled(&world, None, "metrics");
-    assert_eq!(outcome, "pass", "{why}");
-    assert!(
-        why.contains("1 samples from http://") && !why.contains("hidden"),
-        "{why}"
-    );
-    let (outcome, why) = drilled(&world, None, "health");
-    assert_eq!(outcome, "fail");
-    assert!(why.contains("127.0.0.1:9"), "{why}");
-}
-
-#[test]
-fn a_log_that_breaks_off_is_named_as_cut() {
-    let world = world("cut");
-    let path = format!("/namespaces/{}/pods/.*/log.*previous=true", world.name);
-    let id = plant(path, Effect::Half);
-    let saved = collect(&world, &[]);
-    bed().sandbox.faults().remove(id);
-    let name = saved.log("/proxy.previous.log.cut");
-    assert!(saved.text(&name).contains("starting image"));
-    let files = saved.manifest["files"].as_array().unwrap();
-    let file = files
-        .iter()
-        .find(|file| file["path"] == name.as_str())
-        .unwrap();
-    assert!(
-        file["cut"].as_str().unwrap().contains("does not answer"),
-        "{file}"
-    );
-    saved.missing("the rest of logs/");
-    let mut all = BTreeMap::new();
-    tree(&saved.folder, "", &mut all);
-    adds_up(&saved.manifest, &all);
-    assert!(
-        !all.keys().any(|name| name.ends_with("previous.log")),
-        "{:?}",
-        all.keys()
-    );
-}
-
-#[test]
-fn parts_fail_alone() {
-    let world = world("alone");
-    let namespace = format!("/namespaces/{}/", world.name);
-    for (path, missing) in [
-        ("pods/.*/log", "logs/"),
-        ("services", "Service objects"),
-        ("events\\?limit", "Event objects"),
-        ("replicasets", "ReplicaSet objects"),
-        ("pods\\?", "Pod objects"),
-    ] {
-        let id = plant(format!("{namespace}{path}"), Effect::Answer(403));
-        let saved = collect(&world, &[]);
-        bed().sandbox.faults().remove(id);
-        let reason = saved.missing(missing);
-        assert!(reason.contains("forbidden"), "{missing}: {reason}");
-        let names = saved.names();
-        assert!(
-            names.contains(&"objects/deployment-zai-proxy.yaml".to_owned()),
-            "{names:?}"
-        );
-        assert!(names.contains(&"timeline.txt".to_owned()), "{names:?}");
-    }
-    let saved = collect(&world, &["--no-logs"]);
-    assert!(saved.missing("logs").contains("left out"));
-    assert!(!saved.names().iter().any(|name| name.starts_with("logs/")));
-}
-
-#[test]
-fn an_interrupted_collection_says_what_it_has() {
-    let world = world("interrupted");
-    let id = plant(
-        format!("/namespaces/{}/pods/.*/log", world.name),
-        Effect::DelayMs(20_000),
-    );
-    let folder = world.engineer.home.join("bundle");
-    let mut command = world.command(&["collect", "zai-proxy", "-n", &world.name, "-o", "json"]);
-    command
-        .arg("--out")
-        .arg(&folder)
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
-    let child = command.spawn().unwrap();
-    let began = std::time::Instant::now();
-    while !folder.join("objects/deployment-zai-proxy.yaml").exists() {
-        assert!(began.elapsed().as_secs() < 15, "nothing is saved");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    let id_of_child = child.id().to_string();
-    run({
-        let mut kill = std::process::Command::new("kill");
-        kill.args(["-INT", &id_of_child]);
-        kill
-    });
-    let outcome = common::finish(child);
-    bed().sandbox.faults().remove(id);
-    outcome.ended(130).said(&["interrupted"]);
-    let text = std::fs::read_to_string(folder.join("manifest.json")).unwrap();
-    assert!(text.contains("\"reason\": \"interrupted\""), "{text}");
-    let manifest: Value = serde_json::from_str(&text).unwrap();
-    let mut files = BTreeMap::new();
-    tree(&folder, "", &mut files);
-    adds_up(&manifest, &files);
-}
-
-#[test]
-fn a_rollback_does_not_wait_for_slow_logs() {
-    let world = world("slow");
-    let path = format!("/namespaces/{}/pods/.*/log", world.name);
-    let id = plant(path, Effect::DelayMs(20_000));
-    let outcome = world.rollback();
-    bed().sandbox.faults().remove(id);
-    outcome.ended(0);
-    let run = outcome.json();
-    let notes = run["notes"].to_string();
-    assert!(notes.contains("evidence misses logs/"), "{notes}");
-    assert!(notes.contains("it was not there within 5 s"), "{notes}");
-    let steps = run["steps"].as_array().unwrap();
-    let capture = steps.iter().find(|step| step["id"] == "capture").unwrap();
-    assert!(capture["seconds"].as_f64().unwrap() < 6.0, "{capture}");
-    let folder = PathBuf::from(run["evidence"].as_str().unwrap());
-    let text = std::fs::read_to_string(folder.join("manifest.json")).unwrap();
-    let manifest: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(manifest["options"]["profile"], "quick");
-    let mut files = BTreeMap::new();
-    tree(&folder, "", &mut files);
-    adds_up(&manifest, &files);
-    for there in [
-        "events.json",
-        "pods.json",
-        "objects/deployment-zai-proxy.yaml",
-    ] {
-        assert!(files.contains_key(there), "{there}: {:?}", files.keys());
     }
 }
 

@@ -131,6 +131,8 @@ fn documents_fit_their_schemas() {
         &["history"],
         &["explain"],
         &["access"],
+        &["assess"],
+        &["assess", "--reason", "corrupted data", "--exit-code"],
         &["plan"],
         &["plan", "--to", "9.9.9"],
         &["request", "--record", "file", "--out", "../request.md"],
@@ -159,6 +161,20 @@ fn documents_fit_their_schemas() {
         fits(&error, &error, &wrong, "Error").is_err(),
         "the check can fail"
     );
+}
+
+#[test]
+fn a_run_that_is_given_up_is_a_document() {
+    let world = world("given-up");
+    world.hook("pre-receive", "#!/bin/sh\nexit 1\n");
+    let run = json(&world, &["rollback", "--yes"]).json();
+    let id = run["runId"].as_str().unwrap();
+    let given_up = world.unship(&["abandon", id, "-o", "json"]);
+    document_fits(&given_up);
+    assert_eq!(given_up.json()["kind"], "Abandon");
+    assert_eq!(given_up.json()["commit"], Value::Null, "it was refused");
+    // Once more there is nothing to give up.
+    document_fits(&world.unship(&["abandon", id, "-o", "json"]));
 }
 
 #[test]

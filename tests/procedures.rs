@@ -21,11 +21,12 @@ const CANARY: &str = include_str!(
 );
 
 /// The rows that the page must have.
-const ROWS: [&str; 53] = [
-    "K1", "K2", "K3", "CR04", "CR05", "CR16", "CR17", "CR18", "CR19", "CR20", "CR21", "CR22",
-    "CR23", "CR24", "CR29", "S1a", "S1b", "S2a", "S2b", "S3a", "S3b", "S4a", "S4b", "S5a", "S5b",
-    "S6a", "S6b", "S6c", "S7a", "S7b", "S7c", "D1", "D2", "B1", "B2", "B3", "B4", "B5", "A3", "A8",
-    "A9", "A10", "A11", "A12", "A13", "A15", "A16", "A17", "A22", "A24", "A32", "A35", "A36",
+const ROWS: [&str; 64] = [
+    "K1", "K2", "K3", "CR04", "CR05", "CR07", "CR08", "CR09", "CR10", "CR11", "CR12", "CR13",
+    "CR14", "F1", "A20", "E7", "CR16", "CR17", "CR18", "CR19", "CR20", "CR21", "CR22", "CR23",
+    "CR24", "CR29", "S1a", "S1b", "S2a", "S2b", "S3a", "S3b", "S4a", "S4b", "S5a", "S5b", "S6a",
+    "S6b", "S6c", "S7a", "S7b", "S7c", "D1", "D2", "B1", "B2", "B3", "B4", "B5", "A3", "A8", "A9",
+    "A10", "A11", "A12", "A13", "A15", "A16", "A17", "A22", "A24", "A32", "A35", "A36",
 ];
 
 /// One row of the page.
@@ -189,14 +190,20 @@ fn with_canary(tag: &str) -> World {
         ],
     );
     world.refresh();
-    let crashes = tag.ends_with("-crash");
-    until(&world, "zai-proxy-canary", |d| {
-        if crashes {
-            d["status"]["unavailableReplicas"] == 1
-        } else {
+    if !tag.ends_with("-crash") {
+        until(&world, "zai-proxy-canary", |d| {
             d["status"]["readyReplicas"] == 1
-        }
-    });
+        });
+        return world;
+    }
+    let crashing = |pod: &Value| {
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    };
+    let place = ("", "Pod", world.name.as_str());
+    let waited = bed()
+        .sandbox
+        .wait_for_any(place, Duration::from_secs(30), crashing);
+    bed().runtime.block_on(waited).unwrap();
     world
 }
 
@@ -298,6 +305,15 @@ fn found_in(document: &Value, into: &mut Vec<String>) {
             }
         }
     }
+    for item in list(&document["triggers"]) {
+        let word = match item["verdict"].as_str() {
+            Some("fails") => "firing",
+            Some("unknown") => "unknown",
+            _ => continue,
+        };
+        let id = item["id"].as_str().unwrap_or_default();
+        into.push(format!("{word} trigger {id}"));
+    }
     for target in list(&document["targets"]) {
         found_in(&target, into);
     }
@@ -342,7 +358,14 @@ fn try_row(row: &Row) -> Result<(), String> {
         }
     }
     let _ = std::fs::remove_dir_all(nowhere(&world));
-    for kind in ["check", "blocker", "step", "test"] {
+    for kind in [
+        "check",
+        "blocker",
+        "step",
+        "test",
+        "firing trigger",
+        "unknown trigger",
+    ] {
         for id in row.words(&format!("{kind} ")) {
             if !found.contains(&format!("{kind} {id}")) {
                 return Err(format!("{}: no {kind} {id}: {told}", row.id));

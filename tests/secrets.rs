@@ -211,6 +211,7 @@ fn looking_planning_and_rolling_back() {
         &["history", "zai-proxy"],
         &["plan", "zai-proxy"],
         &["access", "zai-proxy"],
+        &["assess", "zai-proxy"],
         &["status"],
     ] {
         for format in FORMATS {

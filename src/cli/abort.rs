@@ -9,6 +9,7 @@ use super::args::{Acting, Global, Manner, Source, target};
 use super::carry::{Consent, Planned, carry_out, decide, dry_run, scope_for};
 use super::context::Context;
 use super::failure::Failure;
+use super::gone::{already_gone, nothing_to_do};
 use super::records::RecordArg;
 use super::rollback::in_manner;
 use super::ui::Ui;
@@ -53,9 +54,10 @@ pub(super) struct Args {
 }
 
 /// The two workloads.
-struct Roles {
-    canary: String,
-    production: Option<String>,
+#[derive(Debug)]
+pub(super) struct Roles {
+    pub(super) canary: String,
+    pub(super) production: Option<String>,
 }
 
 /// Runs it.
@@ -63,7 +65,11 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let (kind, name) = target(&args.target).map_err(Failure::usage)?;
     let context = Context::new(global).await?;
     context.somebody_to_ask()?;
-    let roles = roles(&context, args, (kind, &name)).await?;
+    let given = (args.production.as_ref(), &args.source);
+    let roles = match roles(&context, given, (kind, &name)).await {
+        Ok(roles) => roles,
+        Err(failure) => return gone_or(failure, &context, args, (kind, &name), ui).await,
+    };
     if roles.production.as_deref() == Some(roles.canary.as_str()) {
         return Err(Failure::usage(format!(
             "{} cannot be the canary and the production at once",
@@ -74,7 +80,13 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
         plan(&context, args, (kind, &roles)),
         guard(&context, args, (kind, &roles)),
     );
-    let (mut planned, guard) = (planned?, guard?);
+    let mut planned = match planned {
+        Ok(planned) => planned,
+        Err(failure) => {
+            return gone_or(failure, &context, args, (kind, &roles.canary), ui).await;
+        }
+    };
+    let guard = guard?;
     if guard.is_none()
         && let Decision::Plan(prepared) = &mut planned.decision
     {
@@ -110,6 +122,23 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
         ui.note("the manifest is still in Git: the same command once more removes it");
     }
     Ok(ended)
+}
+
+/// The failure to look at a canary, unless an earlier `--delete` is why it is not there.
+async fn gone_or(
+    failure: Failure,
+    context: &Context,
+    args: &Args,
+    target: (Option<WorkloadKind>, &str),
+    ui: Ui,
+) -> Result<ExitStatus, Failure> {
+    if !args.delete {
+        return Err(failure);
+    }
+    match already_gone(context, &args.source, target).await? {
+        Some(reason) => Ok(nothing_to_do(&reason, ui)),
+        None => Err(failure),
+    }
 }
 
 /// The revert of the code that is asked for, on its branch as it is now. What cannot be
@@ -167,12 +196,12 @@ async fn code(context: &Context, args: &Args) -> Result<Option<PlannedRevert>, F
 
 /// Which workload is the canary and which the production: as the flags, the user's
 /// configuration or the repository's unship.yaml say.
-async fn roles(
+pub(super) async fn roles(
     context: &Context,
-    args: &Args,
+    (production, source): (Option<&String>, &Source),
     (kind, name): (Option<WorkloadKind>, &str),
 ) -> Result<Roles, Failure> {
-    if let Some(production) = &args.production {
+    if let Some(production) = production {
         return Ok(Roles {
             canary: name.to_owned(),
             production: Some(production.clone()),
@@ -181,7 +210,7 @@ async fn roles(
     if let Some(found) = of_services(&context.config.services, name, &context.namespace)? {
         return Ok(found);
     }
-    let scope = context.scope(kind, name.to_owned(), &args.source);
+    let scope = context.scope(kind, name.to_owned(), source);
     match observe(&context.clients, &scope, Timestamp::now()).await {
         Ok(sight) => {
             let config = repository_config(&sight).await?;

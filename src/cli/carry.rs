@@ -11,12 +11,14 @@ use super::failure::Failure;
 use super::plan::print_decision;
 use super::stop::Stopper;
 use super::ui::Ui;
+use crate::cluster::forward_queries;
 use crate::execute::journal::{Head, Reach, new_run_id};
 pub(super) use crate::execute::scope_for;
 use crate::execute::{Fresh, Setup, start};
 use crate::exit::ExitStatus;
+use crate::model::Allowed;
 use crate::observe::{Scope, Sight, observe};
-use crate::plan::{Decision, Intent, PlannedRevert, Request, build};
+use crate::plan::{Action, Decision, Intent, PlannedRevert, Request, build};
 use crate::report::{RunReport, decision_text, run_markdown, run_text};
 use crate::timeline::Timeline;
 use crate::verify::{Baseline, Guard};
@@ -56,7 +58,14 @@ pub(super) async fn decide(
     let scope = scope_for(scope, &request);
     let verified = super::runs::verified();
     let timeline = Timeline::of(&sight.observation, &verified);
-    let decision = build(&sight.observation, &timeline, &request);
+    let mut decision = build(&sight.observation, &timeline, &request);
+    if request.intent.takes_pods_away()
+        && let Decision::Plan(prepared) = &mut decision
+        && prepared.plan.has(Action::Capture)
+        && may_forward(context, &request.target.namespace).await
+    {
+        prepared.plan.may_forward();
+    }
     Ok(Planned {
         sight,
         decision,
@@ -75,6 +84,16 @@ pub(super) fn pin_commit(sight: &Sight, request: &mut Request) {
     {
         change.commit.id.as_str().clone_into(commit);
     }
+}
+
+/// Whether this identity may make a port-forward, by which the evidence of a workload that
+/// is taken away gets its metrics.
+async fn may_forward(context: &Context, namespace: &str) -> bool {
+    let Ok(cluster) = &context.clients.cluster else {
+        return false;
+    };
+    let answers = cluster.access(&forward_queries(namespace)).await;
+    !answers.is_empty() && answers.iter().all(|one| one.allowed == Allowed::Allowed)
 }
 
 pub(super) fn dry_run(planned: &Planned, ui: Ui) -> ExitStatus {

@@ -69,7 +69,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
         async move {
             let mut scope = context.scope(kind, name, &args.source);
             scope.namespace = namespace;
-            rehearse(context, cluster, scope).await
+            Box::pin(rehearse(context, cluster, scope)).await
         }
     });
     let mut found: Vec<DrillTarget> = Vec::new();
@@ -101,7 +101,7 @@ async fn rehearse(
         endpoint(&context.config.metrics),
         endpoint(&context.config.health),
     );
-    let (scale, patch, push, logs, metrics, health) = tokio::join!(
+    let (scale, patch, push, logs, (metrics, forwarded), (health, also)) = tokio::join!(
         scale(cluster, &sight),
         patch(cluster, &sight, &timeline, &request),
         push(&sight),
@@ -116,6 +116,7 @@ async fn rehearse(
         logs,
         metrics,
         health,
+        forwarded: forwarded || also,
     };
     Ok(drill_target(
         &sight.observation,

@@ -4,6 +4,7 @@
 mod abort;
 mod access;
 mod args;
+mod assess;
 mod carry;
 mod change;
 mod collect;
@@ -14,6 +15,7 @@ mod drill;
 mod explain;
 mod failure;
 mod fleet;
+mod gone;
 mod history;
 mod patch_file;
 mod plan;
@@ -83,6 +85,8 @@ enum Command {
     Abort(Box<abort::Args>),
     /// Make Git say what the cluster runs, after a change by hand
     Adopt(Box<change::PlainArgs>),
+    /// Whether a release is to be taken back: triggers, verdict, next command
+    Assess(assess::Args),
     /// Rehearse a rollback: every step that can be tried without effect
     Drill(drill::Args),
     /// Execute a saved plan if its effect is still the same
@@ -197,6 +201,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Bounce(args) => Box::pin(change::bounce(global, &args, ui)).await,
         Command::Abort(args) => Box::pin(abort::run(global, &args, ui)).await,
         Command::Adopt(args) => Box::pin(change::plain(global, &args, Intent::Adopt, ui)).await,
+        Command::Assess(args) => Box::pin(assess::run(global, &args, ui)).await,
         Command::Drill(args) => Box::pin(drill::run(global, &args, ui)).await,
         Command::Apply(args) => Box::pin(rollback::apply(global, &args, ui)).await,
         Command::Request(args) => Box::pin(request::run(global, &args, ui)).await,

@@ -13,7 +13,7 @@ use crate::execute::{left_suspended, resume};
 use crate::exit::ExitStatus;
 use crate::observe::observe;
 use crate::plan::API_VERSION;
-use crate::report::{one_line, table};
+use crate::report::{AbandonReport, one_line, table};
 
 /// Arguments of `unship runs`.
 #[derive(Debug, clap::Args)]
@@ -270,18 +270,11 @@ pub(super) fn abandon(args: &RunArgs, ui: Ui) -> Result<ExitStatus, Failure> {
     Journal::reopen(&run, lock)?.append(&Record::Abandoned {
         at: Timestamp::now(),
     })?;
-    let left = pushed.map_or_else(
-        || "nothing of it is on the branch".to_owned(),
-        |(commit, _)| {
-            format!(
-                "its commit {} stays on the branch",
-                commit.chars().take(7).collect::<String>()
-            )
-        },
+    let report = AbandonReport::new(
+        &args.run,
+        pushed.map(|(commit, _)| commit),
+        left_suspended(&run),
     );
-    ui.note(&format!("run {} is given up; {left}", args.run));
-    if let Some(text) = left_suspended(&run) {
-        ui.note(&text);
-    }
+    ui.result(&report, &report.text(), None);
     Ok(ExitStatus::Success)
 }

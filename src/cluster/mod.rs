@@ -1,7 +1,8 @@
 //! The Kubernetes API: the one room that talks to an API server.
 //!
 //! It reads by GET and asks for rights by SelfSubjectAccessReviews; the few writes are
-//! all in `write.rs`: JSON Patches of a workload, of its scale and of an Application.
+//! all in `write.rs`: JSON Patches of a workload, of its scale and of an Application. A
+//! port-forward (`forward.rs`) is a `create` for authorization and changes no object.
 //! Every request has a time limit. What could not be read is an [`Error`] that becomes
 //! a [`Gap`](crate::model::Gap), never an empty answer; a write without an answer is
 //! [`Error::OutcomeUnknown`] and not sent again.
@@ -11,6 +12,7 @@ mod connect;
 mod convert;
 mod error;
 mod evidence;
+mod forward;
 mod kubeconfig;
 mod memo;
 mod near;
@@ -32,6 +34,7 @@ use std::time::Duration;
 pub use access::all_access_queries;
 pub use error::Error;
 pub use evidence::{Listing, PodPort};
+pub use forward::{Forwarded, forward_queries};
 pub use read::{Found, LogQuery, ObjectQuery, Workloads};
 pub use request::Download;
 pub use settings::{InCluster, ProxyEnv, Settings, Source};

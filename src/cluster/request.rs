@@ -30,7 +30,7 @@ const METADATA_ONLY: &str =
 pub(super) struct Counter(Arc<Mutex<BTreeMap<String, u64>>>);
 
 impl Counter {
-    fn add(&self, verb: &str, resource: &str) {
+    pub(super) fn add(&self, verb: &str, resource: &str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(format!("{verb} {resource}")).or_default() += 1;
     }
@@ -328,7 +328,7 @@ impl Cluster {
         })
     }
 
-    fn timed_out(&self, what: &str) -> Error {
+    pub(super) fn timed_out(&self, what: &str) -> Error {
         Error::TimedOut {
             what: what.to_owned(),
             server: self.server.clone(),

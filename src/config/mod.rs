@@ -1,11 +1,18 @@
 //! Configuration: the user's own file, `--config`, and a repository's own unship.yaml. Everything has a default that
 //! works without any file.
 
+mod triggers;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use triggers::{
+    ErrorRateTrigger, LatencyTrigger, LevelsTrigger, PodsTrigger, SeverityTrigger, TokensTrigger,
+    TriggersConfig, WithinTrigger, WorkersTrigger,
+};
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +25,7 @@ pub struct Error {
 }
 
 /// The configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
     /// Clones to use, by repository URL.
@@ -31,7 +38,9 @@ pub struct Config {
     pub identity: Option<IdentityConfig>,
     /// Services with a production and a canary workload, by a name of one's own.
     pub services: BTreeMap<String, Service>,
-    /// Where the metrics of pods are, for `unship collect` and `unship drill`. Without a
+    /// When a release is to be taken back, for `unship assess`.
+    pub triggers: TriggersConfig,
+    /// Where the metrics of pods are, for `unship collect`, `unship drill` and `unship assess`. Without a
     /// port and a path: those of `prometheus.io/port` and `prometheus.io/path`, else the
     /// port named for it, else the only one, and `/metrics`.
     pub metrics: EndpointConfig,
@@ -52,7 +61,7 @@ pub struct EndpointConfig {
     /// A URL. `{pod}`, `{namespace}` and `{name}` (the workload's) are replaced; without
     /// `{pod}` it is asked once.
     pub url: Option<String>,
-    /// The pods' port for `pods/proxy`.
+    /// The pods' port, for a port-forward and `pods/proxy`.
     pub port: Option<u16>,
     /// The path at that port.
     pub path: Option<String>,
@@ -82,11 +91,13 @@ pub struct Service {
 
 /// What a `unship.yaml` at a repository's root may say. It comes from whoever may
 /// commit there, so it names neither programs nor hosts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RepositoryConfig {
     /// Services with a production and a canary workload.
     pub services: BTreeMap<String, Service>,
+    /// When a release is to be taken back; the user's own configuration wins.
+    pub triggers: TriggersConfig,
 }
 
 impl RepositoryConfig {
@@ -199,6 +210,7 @@ impl Config {
         self.request_timeout = over.request_timeout.or(self.request_timeout);
         self.identity = over.identity.or(self.identity);
         self.services.extend(over.services);
+        self.triggers = self.triggers.overlaid(over.triggers);
         self.metrics = self.metrics.overlaid(over.metrics);
         self.health = self.health.overlaid(over.health);
         self.tracker = self.tracker.overlaid(over.tracker);

@@ -35,15 +35,17 @@ pub(super) async fn capture(
 }
 
 /// Saves everything: what a scale-down takes away first, within [`LIMIT`], which is
-/// told; the rest beside whatever comes then.
+/// told; the rest beside whatever comes then. `forward` says whether the plan allows a
+/// port-forward for metrics.
 pub(super) async fn capture_all(
     clients: &Clients,
     observation: &Observation,
-    (folder, timeline): (PathBuf, Timeline),
+    (folder, timeline, forward): (PathBuf, Timeline, bool),
     saved_first: oneshot::Sender<()>,
 ) -> Captured {
     let options = Options {
         limit: Some(LIMIT),
+        forward,
         ..Options::full()
     };
     let begun = Box::pin(first(clients, observation, &folder, &options)).await;

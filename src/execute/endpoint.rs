@@ -3,10 +3,11 @@
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, Download, ObjectQuery, PodPort};
-use crate::model::{AccessQuery, Allowed, Observation};
+use super::ways::{Ways, configured};
+use crate::cluster::{Cluster, Download, Forwarded, ObjectQuery};
+use crate::model::Observation;
 use crate::report::Probe;
-use crate::signals::{Answer, Http};
+use crate::signals::Answer;
 
 /// Names that the port of metrics usually has.
 const METRICS_PORTS: [&str; 3] = ["metrics", "http-metrics", "prometheus"];
@@ -35,6 +36,16 @@ pub enum Purpose {
     Health,
 }
 
+impl Purpose {
+    /// The key of the configuration that names the URL.
+    pub(super) const fn url_key(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics.url",
+            Self::Health => "health.url",
+        }
+    }
+}
+
 impl Endpoint {
     /// The URL for a pod of the workload, where one is configured.
     #[must_use]
@@ -49,56 +60,38 @@ impl Endpoint {
     }
 }
 
-/// Asks the endpoint of one running pod and reads the answer.
+/// Asks the endpoint of one running pod and reads the answer. Tells also whether a
+/// port-forward was asked for.
 pub async fn probe(
     cluster: &Cluster,
     observation: &Observation,
     (endpoint, purpose): (&Endpoint, Purpose),
-) -> Probe {
+) -> (Probe, bool) {
     let pods = observation.cluster.pods.iter().flatten();
     let running = pods
         .filter(|pod| pod.phase == "Running" && !pod.terminating)
         .max_by_key(|pod| pod.ready);
     let Some(pod) = running else {
-        return Probe::NotTried("no pod of it is known to run".to_owned());
+        let reason = "no pod of it is known to run".to_owned();
+        return (Probe::NotTried(reason), false);
     };
-    if let Some(url) = endpoint.url_for(observation, &pod.name) {
-        let asked = match Http::new(cluster.request_timeout()) {
-            Ok(http) => http.get(&url).await.map_err(|error| error.to_string()),
-            Err(reason) => Err(reason),
-        };
-        return match asked {
-            Ok(mut answer) => read(purpose, &mut answer, &crate::model::mask_url(&url)).await,
-            Err(reason) => Probe::Failed(reason),
-        };
-    }
-    let word = match purpose {
-        Purpose::Metrics => "metrics.url",
-        Purpose::Health => "health.url",
-    };
-    if let Err(reason) = may_proxy(cluster, &pod.namespace).await {
-        return Probe::NotTried(format!("no {word} is configured, and {reason}"));
-    }
+    let url = configured(endpoint, purpose, cluster.request_timeout());
+    let ways = Ways::find(cluster, &pod.namespace, (url, true)).await;
     let raw = raw_pod(cluster, &pod.namespace, &pod.name).await;
     let place = raw.and_then(|raw| match purpose {
         Purpose::Metrics => metrics_place(endpoint, &raw, &[]),
         Purpose::Health => health_place(endpoint, &raw),
     });
-    let place = match place {
-        Ok(place) => place,
-        Err(reason) => return Probe::NotTried(reason),
+    let opened = ways.open(cluster, (observation, &pod.name), (endpoint, &place));
+    let probe = match opened.await {
+        Ok((mut source, shown)) => match whole(&mut source).await {
+            Ok(text) => judged(purpose, &text, &shown),
+            Err(reason) => Probe::Failed(reason),
+        },
+        Err(reasons) if reasons.tried => Probe::Failed(reasons.to_string()),
+        Err(reasons) => Probe::NotTried(reasons.to_string()),
     };
-    let to = PodPort {
-        namespace: &pod.namespace,
-        pod: &pod.name,
-        port: place.port,
-        tls: place.tls,
-    };
-    let shown = format!("{} of pod {} at port {}", place.path, pod.name, place.port);
-    match cluster.pod_proxy(&to, &place.path).await {
-        Ok(mut answer) => read(purpose, &mut answer, &shown).await,
-        Err(error) => Probe::Failed(error.to_string()),
-    }
+    (probe, ways.forwarded())
 }
 
 /// Something that comes in pieces.
@@ -113,22 +106,28 @@ impl Pieces for Download {
     }
 }
 
+impl Pieces for Forwarded {
+    async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.chunk().await.map_err(|error| error.to_string())
+    }
+}
+
 impl Pieces for Answer {
     async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
         self.chunk().await.map_err(|error| error.to_string())
     }
 }
 
-async fn read(purpose: Purpose, source: &mut impl Pieces, shown: &str) -> Probe {
+/// The answer's text, as far as it is read.
+pub(super) async fn whole(source: &mut impl Pieces) -> Result<String, String> {
     let mut bytes = Vec::new();
     while bytes.len() < LARGEST {
-        match source.piece().await {
-            Ok(Some(piece)) => bytes.extend(piece),
-            Ok(None) => break,
-            Err(reason) => return Probe::Failed(reason),
+        match source.piece().await? {
+            Some(piece) => bytes.extend(piece),
+            None => break,
         }
     }
-    judged(purpose, &String::from_utf8_lossy(&bytes), shown)
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// An answer with success says that it is well; metrics are there only if there is a sample.
@@ -150,7 +149,12 @@ fn judged(purpose: Purpose, text: &str, shown: &str) -> Probe {
     Probe::Worked(format!("{samples} samples from {shown}"))
 }
 
-async fn raw_pod(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value, String> {
+/// A pod as it is, masked.
+pub(super) async fn raw_pod(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Value, String> {
     let query = ObjectQuery {
         group: "",
         version: "v1",
@@ -164,34 +168,6 @@ async fn raw_pod(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value
 
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
-}
-
-/// Whether this identity may read through `pods/proxy`; else why it is not tried.
-pub(super) async fn may_proxy(cluster: &Cluster, namespace: &str) -> Result<(), String> {
-    let query = AccessQuery {
-        verb: "get".to_owned(),
-        group: String::new(),
-        resource: "pods".to_owned(),
-        subresource: "proxy".to_owned(),
-        namespace: namespace.to_owned(),
-        name: String::new(),
-    };
-    let answers = cluster.access(&[query]).await;
-    match answers.first() {
-        Some(answer) if answer.allowed == Allowed::Allowed => Ok(()),
-        Some(answer) => {
-            let word = match answer.allowed {
-                Allowed::Denied => "is not allowed",
-                Allowed::Allowed | Allowed::Unknown => "may not be allowed",
-            };
-            let reason = match answer.reason.as_str() {
-                "" => String::new(),
-                reason => format!(" ({reason})"),
-            };
-            Err(format!("{} {word}{reason}", answer.right))
-        }
-        None => Err("the right to get pods/proxy could not be asked".to_owned()),
-    }
 }
 
 /// Where an endpoint of a pod is.

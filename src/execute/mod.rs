@@ -19,7 +19,9 @@ mod request;
 mod resume;
 mod run;
 mod settle;
+pub mod signals;
 mod steps;
+mod ways;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -133,9 +133,11 @@ pub(super) fn start_capture(run: &mut Run) -> Result<Capture, Error> {
     let began = Instant::now();
     let (task, first) = if run.head.request.intent.takes_pods_away() {
         let timeline = Timeline::of(&observation, &run.setup.verified);
+        let forward = run.prepared.plan.forwards();
         let (sender, first) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(async move {
-            capture_all(&clients, &observation, (folder, timeline), sender).await
+            let saved = (folder, timeline, forward);
+            capture_all(&clients, &observation, saved, sender).await
         });
         (task, Some(first))
     } else {

@@ -19,6 +19,7 @@ mod observation;
 mod rights;
 mod safe;
 mod template;
+mod trigger;
 mod workload;
 
 pub use access::{AccessAnswer, AccessQuery, Allowed};
@@ -43,6 +44,7 @@ pub use observation::{
 pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};
 pub use template::{Coverage, PodTemplate};
+pub use trigger::{Levels, RequestCounter, Severity, TriggerId, TriggerRules};
 pub use workload::{
     ClusterCondition, ClusterEvent, Container, Endpoint, Hpa, Pod, PodProblem, ReplicaSet,
     RolloutState, Termination, Workload,

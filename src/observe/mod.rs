@@ -6,6 +6,7 @@ mod argo;
 mod change;
 mod cluster;
 mod companions;
+mod departed;
 mod early;
 mod files;
 mod many;
@@ -18,6 +19,7 @@ mod states;
 mod touched;
 
 pub use again::on_new_tip;
+pub use departed::{Departure, departure};
 pub use early::tip_of_clone;
 pub use files::{TipFiles, Unreadable, tip_files};
 pub use many::{elsewhere_in_git, observe_many};

@@ -385,6 +385,25 @@ impl Plan {
         self.plan_id = assemble::plan_id(self);
     }
 
+    /// Allows a port-forward to the target's pods while evidence is saved: authorization
+    /// counts it as a `create`, so it stands among the writes. The plan's id follows.
+    pub(crate) fn may_forward(&mut self) {
+        let Some(target) = self.targets.first() else {
+            return;
+        };
+        self.writes
+            .push(forward_write(&target.namespace, &target.name));
+        self.plan_id = assemble::plan_id(self);
+    }
+
+    /// Whether the plan allows that.
+    #[must_use]
+    pub fn forwards(&self) -> bool {
+        let of = |target: &Target| forward_write(&target.namespace, &target.name);
+        let wanted = self.targets.first().map(of);
+        wanted.is_some_and(|wanted| self.writes.contains(&wanted))
+    }
+
     /// What becomes of the object, where its document is taken out of Git.
     #[must_use]
     pub fn removal(&self) -> Option<Removal> {
@@ -420,6 +439,12 @@ impl Plan {
     pub fn id(&self) -> PlanId {
         PlanId(self.plan_id.clone())
     }
+}
+
+/// A port-forward to the pods of a workload, in the words of [`Plan::writes`].
+#[must_use]
+pub fn forward_write(namespace: &str, name: &str) -> String {
+    format!("create pods/portforward {namespace}/{name}-*")
 }
 
 /// Something that is unknown and must be known.

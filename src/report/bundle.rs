@@ -106,6 +106,10 @@ pub struct BundleManifest {
     pub seconds: f64,
     /// What was asked for.
     pub options: BundleOptions,
+    /// What was sent that authorization counts as a write, as [`crate::plan::Plan::writes`]
+    /// has it: port-forwards. No object is changed.
+    #[serde(default)]
+    pub writes: Vec<String>,
     /// The files, by path.
     pub files: Vec<BundleFile>,
     /// What is missing.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::human::{Style, Tint, one_line, table};
 use crate::model::{Allowed, Observation, Right};
-use crate::plan::{API_VERSION, Decision, Intent, Request, ladder_of};
+use crate::plan::{API_VERSION, Decision, Intent, Request, forward_write, ladder_of};
 use crate::timeline::{Grade, Timeline};
 
 /// What a probe came to.
@@ -34,6 +34,8 @@ pub struct Probes {
     pub metrics: Probe,
     /// The health endpoint.
     pub health: Probe,
+    /// Whether a port-forward was asked for.
+    pub forwarded: bool,
 }
 
 /// How a test ended.
@@ -76,7 +78,8 @@ pub struct DrillTarget {
     pub route: String,
     /// The seven tests.
     pub tests: Vec<DrillTest>,
-    /// What was sent as a server-side dry run, as [`crate::plan::Plan::writes`] has it.
+    /// What was sent as a server-side dry run, and port-forwards, as
+    /// [`crate::plan::Plan::writes`] has it.
     pub writes: Vec<String>,
     /// How the present state would be brought back after a real rollback.
     pub restore_hint: String,
@@ -260,6 +263,9 @@ fn dry_runs(observation: &Observation, probes: &Probes) -> Vec<String> {
     }
     if !matches!(probes.patch, Probe::NotTried(_)) {
         sent.push(format!("patch {resource}.apps {place}"));
+    }
+    if probes.forwarded {
+        sent.push(forward_write(&target.namespace, &target.name));
     }
     sent
 }

@@ -1,7 +1,9 @@
 //! What people and programs read: text for a terminal, JSON with stable names,
 //! Markdown for a pull request or a job summary. Pure.
 
+mod abandon;
 mod access;
+mod assess;
 mod bundle;
 mod describe;
 mod drill;
@@ -27,7 +29,9 @@ mod tests;
 mod undo;
 mod ways;
 
+pub use abandon::AbandonReport;
 pub use access::AccessReport;
+pub use assess::{AssessReport, Assessed};
 pub use bundle::{
     BundleCluster, BundleFile, BundleItem, BundleManifest, BundleOptions, BundleReport,
     BundleTarget, Missing,

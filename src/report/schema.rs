@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::{
-    AccessReport, BundleManifest, BundleReport, DrillReport, ErrorReport, ExplainReport,
-    HistoryReport, RefusalReport, RequestReport, RunReport, StatusReport,
+    AccessReport, AssessReport, BundleManifest, BundleReport, DrillReport, ErrorReport,
+    ExplainReport, HistoryReport, RefusalReport, RequestReport, RunReport, StatusReport,
 };
 use crate::plan::Plan;
 
 /// The kinds that have a schema.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 16] = [
     "Plan",
     "Refusal",
     "Run",
@@ -21,6 +21,8 @@ pub const KINDS: [&str; 14] = [
     "Bundle",
     "BundleManifest",
     "Drill",
+    "Assess",
+    "Abandon",
     "Undo",
     "Fleet",
     "Error",
@@ -38,6 +40,8 @@ pub fn schema(kind: &str) -> Option<Value> {
         "Explain" => schemars::schema_for!(ExplainReport),
         "Drill" => schemars::schema_for!(DrillReport),
         "Fleet" => schemars::schema_for!(super::FleetReport),
+        "Abandon" => schemars::schema_for!(super::AbandonReport),
+        "Assess" => schemars::schema_for!(AssessReport),
         "Undo" => schemars::schema_for!(super::UndoReport),
         "Access" => schemars::schema_for!(AccessReport),
         "Bundle" => schemars::schema_for!(BundleReport),

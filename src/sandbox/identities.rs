@@ -11,7 +11,7 @@ pub(crate) const NAMESPACE: &str = "devpod";
 /// The one that may only read.
 pub(crate) const OBSERVER: &str = "devpod-observer";
 /// The others, each of them with everything that the observer may read: `deployer` patches
-/// workloads, `scaler` the replicas of Deployments only, `operator` is a deployer that may change
+/// workloads and may make port-forwards, `scaler` the replicas of Deployments only, `operator` is a deployer that may change
 /// Applications as well. `logless` is an observer that may not even read logs.
 pub(crate) const OTHERS: [&str; 4] = ["deployer", "scaler", "operator", "logless"];
 
@@ -38,6 +38,11 @@ pub(crate) fn objects() -> Vec<Value> {
         "deployer",
         &deployer_rules(),
         &["deployer", "operator"],
+    ));
+    all.extend(cluster_role(
+        "port-forwarder",
+        &forward_rules(),
+        &["deployer"],
     ));
     all.extend(cluster_role("scaler", &scaler_rules(), &["scaler"]));
     let role = "application-operator";
@@ -83,6 +88,11 @@ fn deployer_rules() -> Value {
     ])
 }
 
+/// Both verbs: a WebSocket is begun by a GET.
+fn forward_rules() -> Value {
+    json!([{"apiGroups": [""], "verbs": ["create", "get"], "resources": ["pods/portforward"]}])
+}
+
 fn scaler_rules() -> Value {
     json!([{"apiGroups": ["apps"], "verbs": ["get", "patch", "update"],
         "resources": ["deployments/scale"]}])
@@ -97,7 +107,7 @@ mod tests {
 
     /// Verb, group, resource and namespace, and which of observer, deployer, scaler, operator and
     /// logless may.
-    const RIGHTS: [(&str, &str, &str, [u8; 5]); 15] = [
+    const RIGHTS: [(&str, &str, &str, [u8; 5]); 17] = [
         ("get", "/pods/log", "mcp", [1, 1, 1, 1, 0]),
         ("list", "/pods", "mcp", [1, 1, 1, 1, 1]),
         ("patch", "apps/deployments", "mcp", [0, 1, 0, 1, 0]),
@@ -117,6 +127,8 @@ mod tests {
         ),
         ("patch", "argoproj.io/applications", "mcp", [0, 0, 0, 0, 0]),
         ("create", "/pods/exec", "mcp", [0, 0, 0, 0, 0]),
+        ("create", "/pods/portforward", "mcp", [0, 1, 0, 0, 0]),
+        ("get", "/pods/portforward", "mcp", [0, 1, 0, 0, 0]),
         ("get", "/secrets", "mcp", [0, 0, 0, 0, 0]),
     ];
 

@@ -203,7 +203,10 @@ fn rollout_check(workload: &Workload) -> Check {
     Check::new("rollout", "the rollout is complete", verdict, evidence)
 }
 
-fn current_set<'o>(observation: &'o Observation, workload: &Workload) -> Option<&'o ReplicaSet> {
+pub(super) fn current_set<'o>(
+    observation: &'o Observation,
+    workload: &Workload,
+) -> Option<&'o ReplicaSet> {
     let wanted = workload.template.without_restarts();
     observation
         .cluster
@@ -214,7 +217,7 @@ fn current_set<'o>(observation: &'o Observation, workload: &Workload) -> Option<
         .max_by_key(|set| set.rollout_revision)
 }
 
-fn current_pods<'o>(
+pub(super) fn current_pods<'o>(
     observation: &'o Observation,
     set: Option<&'o ReplicaSet>,
 ) -> Option<impl Iterator<Item = &'o Pod>> {

@@ -18,33 +18,137 @@ fn deployment(stage: &Stage, name: &str) -> Option<Value> {
     own.next()
 }
 
-/// Production serves; the canary beside it, whose manifest is given, crashes.
-fn with_crashing_canary(world: &'static World, scenario: &str) -> (Stage, String) {
+/// Releases of the canary: one that serves, one that does not come up.
+const SERVES: &str = "1.3.0-canary";
+const CRASHES: &str = "1.3.0-canary-crash";
+
+/// A canary beside production that serves, and its manifest. What its release comes to is
+/// waited for.
+fn with_canary(world: &'static World, scenario: &str, release: &str) -> (Stage, String) {
     let stage = Stage::new(world, scenario, (GOOD, &Setting::default()));
     let canary = CANARY
         .replace("namespace: mcp", &format!("namespace: {}", stage.name))
-        .replace("1.3.0-canary", "1.3.0-canary-crash");
+        .replace(SERVES, release);
     stage
         .team()
         .commit("feat: canary of 1.3.0", &[(FILE, Some(&canary))]);
     stage.team().push();
     stage.refresh();
-    world.until("the canary crashes", || {
+    let crashing = |pod: &Value| {
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    };
+    world.until(&format!("the canary {release} is what it is"), || {
         let pods = stage.list(Kind::Pod);
-        let crashing = pods.iter().any(|pod| {
-            pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
-                == "CrashLoopBackOff"
-        });
-        crashing
+        let ready = deployment(&stage, "zai-proxy-canary")
+            .map(|canary| canary["status"]["readyReplicas"].clone());
+        let there = if release == CRASHES {
+            pods.iter().any(crashing)
+        } else {
+            ready == Some(1.into())
+        };
+        there
             .then_some(())
-            .ok_or_else(|| format!("{} pods", pods.len()))
+            .ok_or_else(|| format!("{} pods, {ready:?} ready", pods.len()))
     });
     (stage, canary)
 }
 
+/// A canary of which every pod crashes is to be rolled back, whatever else is unknown; nothing
+/// is written, and only on demand the exit code tells.
+pub(crate) fn a_crashing_canary_is_assessed(world: &'static World) {
+    let (stage, _) = with_canary(world, "assess", CRASHES);
+    let (before, references) = (stage.snapshot(), stage.references());
+    let user = stage.user();
+    let assess = [
+        "assess",
+        "zai-proxy-canary",
+        "-n",
+        &stage.name,
+        "--production",
+        "zai-proxy",
+    ];
+    let found = user.run(&assess).ends_with(0);
+    found.has("/kind", "Assess").has("/verdict", "rollback");
+    let trigger = |id: &str| {
+        let all = found.json["triggers"].as_array();
+        let own = all.and_then(|all| all.iter().find(|trigger| trigger["id"] == id));
+        own.unwrap_or_else(|| panic!("no {id} in {}", found.story()))
+    };
+    let pods = trigger("pods");
+    assert_eq!(
+        (&pods["verdict"], &pods["severity"]),
+        (&"fails".into(), &"critical".into())
+    );
+    let evidence = pods["evidence"].as_str().unwrap_or_default();
+    assert!(
+        evidence.starts_with("1 of 1 pods") && evidence.contains("CrashLoopBackOff"),
+        "{evidence}"
+    );
+    for id in ["errorRate", "latency", "tokens", "workers", "reported"] {
+        let own = trigger(id);
+        assert_eq!(own["verdict"], "unknown", "{}", found.story());
+        assert_ne!(own["evidence"], "", "{id} says why");
+    }
+    assert_eq!(trigger("image")["verdict"], "holds");
+    let abort = format!(
+        "unship abort deployment/zai-proxy-canary -n {} --production zai-proxy",
+        stage.name
+    );
+    found.has("/next/0", abort);
+    user.run(&[&assess[..], &["--exit-code"]].concat())
+        .ends_with(10);
+    // Production beside it is well, as far as it is known.
+    let production = user.on_target("assess", &[]).ends_with(0);
+    production
+        .has("/verdict", "unknown")
+        .has("/triggers/0/verdict", "holds");
+    let told = user.on_target("assess", &["--reason", "corrupted data"]);
+    told.ends_with(0).has("/verdict", "rollback");
+    before.assert_unchanged(&stage);
+    assert_eq!(stage.references(), references);
+}
+
+/// A port-forward for metrics stands among the writes of whoever may make one, and of nobody
+/// else; where it comes to nothing the bundle says why.
+pub(crate) fn a_port_forward_is_told(world: &'static World) {
+    let (stage, _) = with_canary(world, "forward", SERVES);
+    let forward = format!("create pods/portforward {}/zai-proxy-canary-*", stage.name);
+    let of = |value: &Value| -> Vec<String> {
+        let all = value["writes"].as_array().cloned().unwrap_or_default();
+        let words = all
+            .iter()
+            .filter_map(|write| write.as_str().map(str::to_owned));
+        words
+            .filter(|write| write.contains("portforward"))
+            .collect()
+    };
+    let canary = ["zai-proxy-canary", "-n", &stage.name];
+    let run = |user: &crate::unship::Unship<'_>, command: &str, more: &[&str]| {
+        user.run(&[&[command], &canary[..], more].concat())
+            .ends_with(0)
+    };
+    let observer = stage.user();
+    let deployer = stage.user().as_deployer();
+    for (user, expected) in [(&observer, vec![]), (&deployer, vec![forward.clone()])] {
+        assert_eq!(of(&run(user, "abort", &["--dry-run"]).json), expected);
+        assert_eq!(of(&run(user, "assess", &[]).json), expected);
+    }
+    let aborted = run(&deployer, "abort", &["--record", "none", "--yes"]);
+    let evidence = aborted.json["evidence"].as_str().unwrap_or("");
+    let manifest = std::fs::read_to_string(format!("{evidence}/manifest.json")).unwrap_or_default();
+    let manifest: Value = serde_json::from_str(&manifest).expect("the bundle's list");
+    assert_eq!(of(&manifest), [forward]);
+    // No world here has a kubelet that carries it on.
+    let missing = manifest["missing"].to_string();
+    assert!(
+        missing.contains("port-forward to /metrics of pod"),
+        "{missing}"
+    );
+}
+
 /// Evidence, replicas 0 in Git with the manifest kept, and the proof that production is as it was.
 pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
-    let (stage, canary) = with_crashing_canary(world, "canary");
+    let (stage, canary) = with_canary(world, "canary", CRASHES);
     let production = deployment(&stage, "zai-proxy").expect("production");
     let user = stage.user();
     let arguments = [
@@ -83,7 +187,7 @@ pub(crate) fn a_crashing_canary_is_taken_out(world: &'static World) {
 
 /// Logs that may not be read are a named gap, and stop nothing.
 pub(crate) fn a_canary_whose_logs_are_forbidden_is_taken_out(world: &'static World) {
-    let (stage, _) = with_crashing_canary(world, "canary-logless");
+    let (stage, _) = with_canary(world, "canary-logless", CRASHES);
     let user = stage.user().without_logs();
     let run = user
         .run(&[
@@ -115,24 +219,12 @@ pub(crate) fn a_canary_whose_logs_are_forbidden_is_taken_out(world: &'static Wor
 /// A canary whose pods are all ready did not crash: what is put on record are its errors. It is
 /// named by a service of the repository's unship.yaml, whose name no workload has.
 pub(crate) fn a_canary_with_errors_is_taken_out(world: &'static World) {
-    let stage = Stage::new(world, "canary-errors", (GOOD, &Setting::default()));
-    let canary = CANARY.replace("namespace: mcp", &format!("namespace: {}", stage.name));
-    stage
-        .team()
-        .commit("feat: canary of 1.3.0", &[(FILE, Some(&canary))]);
+    let (stage, _) = with_canary(world, "canary-errors", SERVES);
     let services = "services:\n  gateway: {production: zai-proxy, canary: zai-proxy-canary}\n";
     stage
         .team()
         .commit("chore: the gateway", &[("unship.yaml", Some(services))]);
     stage.team().push();
-    stage.refresh();
-    world.until("the canary serves", || {
-        let ready = deployment(&stage, "zai-proxy-canary")
-            .map(|canary| canary["status"]["readyReplicas"].clone());
-        (ready == Some(1.into()))
-            .then_some(())
-            .ok_or_else(|| format!("{ready:?} ready"))
-    });
     let user = stage.user();
     let run = user
         .run(&[
@@ -154,25 +246,6 @@ pub(crate) fn a_canary_with_errors_is_taken_out(world: &'static World) {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-}
-
-/// A stage with a canary beside production that serves.
-fn with_canary(world: &'static World, name: &str) -> (Stage, String) {
-    let stage = Stage::new(world, name, (GOOD, &Setting::default()));
-    let canary = CANARY.replace("namespace: mcp", &format!("namespace: {}", stage.name));
-    stage
-        .team()
-        .commit("feat: canary of 1.3.0", &[(FILE, Some(&canary))]);
-    stage.team().push();
-    stage.refresh();
-    world.until("the canary serves", || {
-        let ready = deployment(&stage, "zai-proxy-canary")
-            .map(|canary| canary["status"]["readyReplicas"].clone());
-        (ready == Some(1.into()))
-            .then_some(())
-            .ok_or_else(|| format!("{ready:?} ready"))
-    });
-    (stage, canary)
 }
 
 fn delete(stage: &Stage) -> Vec<&str> {
@@ -197,7 +270,7 @@ fn files(stage: &Stage) -> String {
 
 /// One commit takes the manifest out, Argo CD prunes the object, production is as it was.
 pub(crate) fn a_canary_is_deleted_through_git(world: &'static World) {
-    let (stage, _) = with_canary(world, "canary-delete");
+    let (stage, _) = with_canary(world, "canary-delete", SERVES);
     let before = stage.tip();
     let production = deployment(&stage, "zai-proxy").expect("production");
     let others = files(&stage).replace(&format!("{FILE}\n"), "");
@@ -219,12 +292,49 @@ pub(crate) fn a_canary_is_deleted_through_git(world: &'static World) {
         record.contains("its manifest is removed from Git"),
         "{record}"
     );
+    once_more(&stage, &run.json["runId"]);
+}
+
+/// The same command again: told by the run, and without a journal by Git's history.
+fn once_more(stage: &Stage, run: &Value) {
+    let tip = stage.tip();
+    let user = stage.user();
+    let elsewhere = stage.folder.join("other-state").display().to_string();
+    let forgetful = stage.user().with("XDG_STATE_HOME", &elsewhere);
+    for user in [&user, &forgetful] {
+        let again = user.run(&delete(stage)).ends_with(0);
+        again
+            .says("/reason", "zai-proxy-canary")
+            .says("/reason", "is gone");
+        for part in [FILE, &tip[..7], run.as_str().unwrap_or("?")] {
+            again.says("/reason", part);
+        }
+    }
+    assert_eq!(stage.tip(), tip, "nothing was done");
+    let mut kept = delete(stage);
+    kept.retain(|argument| *argument != "--delete");
+    user.run(&kept).ends_with(2);
+    let mut other = delete(stage);
+    other[1] = "zai-proxy-canary-2";
+    user.run(&other).ends_with(2);
+    // It comes back to Git, and nothing applies it.
+    stage.auto_sync(false);
+    let text = CANARY.replace("namespace: mcp", &format!("namespace: {}", stage.name));
+    stage.team().catch_up();
+    stage
+        .team()
+        .commit("feat: canary again", &[(FILE, Some(&text))]);
+    stage.team().push();
+    for user in [&user, &forgetful] {
+        let back = user.run(&delete(stage)).ends_with(3);
+        back.says("/message", FILE);
+    }
 }
 
 /// Where Argo CD does not prune, the first run sets the replicas to 0, the second removes the
 /// manifest, and the object stays without pods.
 pub(crate) fn a_canary_that_is_not_pruned_is_at_0_first(world: &'static World) {
-    let (stage, canary) = with_canary(world, "canary-left");
+    let (stage, canary) = with_canary(world, "canary-left", SERVES);
     let policy = serde_json::json!({"spec": {"syncPolicy": {"automated": {"prune": false}}}});
     stage.patch(Kind::Application, &policy);
     let user = stage.user();
@@ -288,7 +398,7 @@ impl Code {
 /// The code's commit is reverted in its own repository once the canary is out; a remote that
 /// does not take it undoes nothing, and `continue` goes on; a conflict is refused first.
 pub(crate) fn the_code_of_a_canary_is_reverted(world: &'static World) {
-    let (stage, _) = with_canary(world, "canary-code");
+    let (stage, _) = with_canary(world, "canary-code", SERVES);
     let code = Code::new(world, "canary-code-repository");
     let folder = code.clone.path().display().to_string();
     let abort = |commit: &str| -> Vec<String> {

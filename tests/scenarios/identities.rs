@@ -16,7 +16,7 @@ fn right<'a>(access: &'a Outcome, right: &str) -> &'a str {
 }
 
 /// Rights in the namespace: observer, deployer, scaler, operator, and who may not read logs.
-const RIGHTS: [(&str, [bool; 5]); 12] = [
+const RIGHTS: [(&str, [bool; 5]); 13] = [
     ("list deployments.apps", [true; 5]),
     ("get pods/log", [true, true, true, true, false]),
     ("list horizontalpodautoscalers.autoscaling", [true; 5]),
@@ -40,6 +40,10 @@ const RIGHTS: [(&str, [bool; 5]); 12] = [
         [false, true, false, true, false],
     ),
     ("create pods/exec", [false; 5]),
+    (
+        "create pods/portforward",
+        [false, true, false, false, false],
+    ),
     ("patch horizontalpodautoscalers.autoscaling", [false; 5]),
 ];
 

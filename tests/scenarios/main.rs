@@ -119,6 +119,8 @@ scenarios! {
         pause_and_resume_go_through_git
         adopt_makes_git_say_what_runs;
     canary:
+        a_crashing_canary_is_assessed
+        a_port_forward_is_told
         a_crashing_canary_is_taken_out
         a_canary_with_errors_is_taken_out
         a_canary_whose_logs_are_forbidden_is_taken_out

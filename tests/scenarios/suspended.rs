@@ -76,15 +76,16 @@ pub(crate) fn a_run_that_is_given_up_tells_what_gives_sync_back(world: &'static 
     let run = user.rollback(&["--emergency"]).ends_with(4);
     let id = run.json["runId"].as_str().unwrap_or("?").to_owned();
     assert_eq!(automated(stage), Value::Null);
-    let told = user.run(&["abandon", &id]);
-    assert_eq!(told.code, Some(0), "{}", told.story());
+    let told = user.run(&["abandon", &id]).ends_with(0);
+    told.has("/kind", "Abandon").has("/runId", id.as_str());
+    told.has("/commit", Value::Null);
     let name = &stage.application()["metadata"]["name"];
     let start = format!(
         "patch application {} --type merge -p '",
         name.as_str().unwrap_or("?")
     );
-    let patch = told
-        .stderr
+    let suspended = told.json["suspended"].as_str().unwrap_or_default();
+    let patch = suspended
         .split_once(&start)
         .and_then(|(_, rest)| rest.split_once('\''));
     let patch = patch.unwrap_or_else(|| panic!("{}", told.story())).0;

@@ -124,10 +124,7 @@ impl<'s> Unship<'s> {
 
     /// Adds what this user's plans said that they would write to the identities' lists.
     fn tell_the_judge(&self, outcome: &Outcome) {
-        let mut said = Vec::new();
-        if outcome.json["kind"] == "Plan" || outcome.json["kind"] == "Drill" {
-            said.extend(writes(&outcome.json));
-        }
+        let mut said = writes(&outcome.json);
         for run in self.runs() {
             // A run that was killed may have no plan yet, and then has written nothing.
             let plan = std::fs::read_to_string(run.join("plan.json")).unwrap_or_default();

@@ -50,6 +50,11 @@ func (r request) isTunnel() bool {
 	return slices.Contains([]string{"exec", "attach", "portforward", "proxy"}, r.subresource)
 }
 
+// isForward: a port-forward, which a plan may name.
+func (r request) isForward() bool {
+	return r.resource == "pods" && r.subresource == "portforward"
+}
+
 // written is the request in the words of a plan: `patch deployments.apps/scale mcp/zai-proxy`.
 func (r request) written() string {
 	what := r.resource
@@ -118,6 +123,16 @@ func judgeWriter(v *verdict, identity string, said writes, requests []request) {
 			continue
 		}
 		counts[r.verb]++
+		if r.isForward() {
+			// Begun by a GET where it is a WebSocket; a plan names it by the right that it takes.
+			if forward := "create pods/portforward " + r.namespace + "/" + r.name; !said.include(forward) {
+				unplanned = append(unplanned, fmt.Sprintf("%s is in no plan: %s", forward, r))
+			}
+			if r.forbidden {
+				denied = append(denied, r.String())
+			}
+			continue
+		}
 		if r.isWrite() && !said[r.written()] {
 			unplanned = append(unplanned, fmt.Sprintf("%s is in no plan: %s", r.written(), r))
 		}
@@ -134,5 +149,5 @@ func judgeWriter(v *verdict, identity string, said writes, requests []request) {
 	v.check(fmt.Sprintf("%s at the apiserver: %v, %d planned writes", identity, counts, said.kubernetes()), none)
 	v.check(identity+" wrote only what its plans said", unplanned)
 	v.check(identity+" tried no write that was denied", denied)
-	v.check(identity+" had no exec, attach, portforward or proxy", tunnelled)
+	v.check(identity+" had no exec, attach or proxy", tunnelled)
 }

@@ -21,6 +21,16 @@ type writes map[string]bool
 // plans are the writes by identity.
 type plans map[string]writes
 
+// include: said to the letter, or by a place that ends with "*".
+func (w writes) include(written string) bool {
+	for said := range w {
+		if start, ok := strings.CutSuffix(said, "*"); ok && strings.HasPrefix(written, start) {
+			return true
+		}
+	}
+	return w[written]
+}
+
 // kubernetes counts those that go to the apiserver.
 func (w writes) kubernetes() int {
 	count := 0

@@ -4,6 +4,7 @@ mod connecting;
 mod evidence;
 mod failing;
 mod fake;
+mod forwarding;
 mod reading;
 mod tls;
 mod writing;

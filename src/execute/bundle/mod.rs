@@ -3,7 +3,7 @@
 //!
 //! What comes from the API server is first, since a rollback or a scale-down takes it
 //! away; the rest may run beside that ([`first`], then [`Begun::rest`]). It sends reads
-//! only; `pods/proxy` is asked for its right before.
+//! only; a port-forward and `pods/proxy` are asked for their rights before.
 
 mod archive;
 mod folder;
@@ -25,7 +25,7 @@ use crate::cluster::Cluster;
 use crate::execute::endpoint::Endpoint;
 use crate::model::{Observation, mask_object, mask_url};
 use crate::observe::Clients;
-use crate::plan::API_VERSION;
+use crate::plan::{API_VERSION, forward_write};
 use crate::report::{BundleCluster, BundleManifest, BundleOptions, Missing};
 use crate::timeline::Timeline;
 
@@ -57,6 +57,8 @@ pub struct Options {
     pub limit: Option<Duration>,
     /// Where metrics are.
     pub metrics: Endpoint,
+    /// Whether a port-forward may be made for them, where the rights are there.
+    pub forward: bool,
     /// Becomes true when it shall end with what it has.
     pub stop: Option<watch::Receiver<bool>>,
 }
@@ -73,6 +75,7 @@ impl Options {
             pods: None,
             limit: None,
             metrics: Endpoint::default(),
+            forward: true,
             stop: None,
         }
     }
@@ -235,14 +238,20 @@ impl Begun<'_> {
         if let Some(timeline) = timeline {
             views::timeline(job, timeline).await;
         }
+        let mut forwarded = false;
         if job.options.full {
             views::described(job, objects).await;
-            metrics::save(job, objects).await;
+            forwarded = metrics::save(job, objects).await;
             for gap in &job.observation.gaps {
                 job.folder.missing(&gap.what, &gap.message);
             }
         }
         let mut manifest = self.manifest();
+        if forwarded {
+            let target = &self.job.observation.target;
+            let write = forward_write(&target.namespace, &target.name);
+            manifest.writes.push(write);
+        }
         let text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
         let folder = &self.job.folder;
         folder.write_manifest(&format!("{text}\n")).await;
@@ -276,6 +285,7 @@ impl Begun<'_> {
             at: observation.at,
             seconds: (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             options: options.report(),
+            writes: Vec::new(),
             files,
             missing,
         }
