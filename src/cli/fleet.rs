@@ -341,9 +341,8 @@ pub(super) fn abandon(id: &str, ui: Ui) -> Result<ExitStatus, Failure> {
     stored.ended = Some((RunState::Stopped, 4));
     keeper.save(&stored)?;
     let pushed = stored.commits.iter().filter(|commit| commit.pushed).count();
-    ui.note(&format!(
-        "{id} is given up; {pushed} commits of it stay on their branches"
-    ));
+    let text = format!("{id} is given up; {pushed} commits of it stay on their branches\n");
+    ui.result(&stored.report(), &text, None);
     Ok(ExitStatus::Success)
 }
 
