@@ -353,6 +353,7 @@ fn scope(world: &common::World) -> Scope {
         with: Vec::new(),
         commit: None,
         undo: None,
+        holds: false,
         removed: None,
         depth: 5,
         git: false,

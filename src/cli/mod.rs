@@ -83,6 +83,10 @@ enum Command {
     Abort(Box<abort::Args>),
     /// Make Git say what the cluster runs, after a change by hand
     Adopt(Box<change::PlainArgs>),
+    /// Stop the tools that would set its image again: an edit of theirs in Git
+    Hold(Box<change::HoldArgs>),
+    /// Take back what hold or rollback --hold has stopped
+    Unhold(Box<change::HoldArgs>),
     /// Rehearse a rollback: every step that can be tried without effect
     Drill(drill::Args),
     /// Execute a saved plan if its effect is still the same
@@ -197,6 +201,8 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Bounce(args) => Box::pin(change::bounce(global, &args, ui)).await,
         Command::Abort(args) => Box::pin(abort::run(global, &args, ui)).await,
         Command::Adopt(args) => Box::pin(change::plain(global, &args, Intent::Adopt, ui)).await,
+        Command::Hold(args) => Box::pin(change::hold(global, &args, Intent::Hold, ui)).await,
+        Command::Unhold(args) => Box::pin(change::hold(global, &args, Intent::Unhold, ui)).await,
         Command::Drill(args) => Box::pin(drill::run(global, &args, ui)).await,
         Command::Apply(args) => Box::pin(rollback::apply(global, &args, ui)).await,
         Command::Request(args) => Box::pin(request::run(global, &args, ui)).await,

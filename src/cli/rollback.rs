@@ -18,7 +18,7 @@ use crate::plan::{Allow, Decision, Goal, Only, Plan, Request, Route, To, parse_t
 /// Arguments of `unship rollback`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  unship rollback zai-proxy -n mcp\n  unship rollback zai-proxy -n mcp --to 1.2.0 --yes --reason \"INC-42\"\n  unship rollback zai-proxy -n mcp --dry-run -o json\n  unship rollback --image ronaldraygun/zai-proxy:1.2.1 -A --stages 1,10%,100%"
+    after_help = "Examples:\n  unship rollback zai-proxy -n mcp\n  unship rollback zai-proxy -n mcp --to 1.2.0 --yes --reason \"INC-42\"\n  unship rollback zai-proxy -n mcp --hold --yes\n  unship rollback zai-proxy -n mcp --dry-run -o json\n  unship rollback --image ronaldraygun/zai-proxy:1.2.1 -A --stages 1,10%,100%"
 )]
 pub(super) struct Args {
     /// [KIND/]NAME; several are done in the order typed
@@ -158,6 +158,7 @@ fn request(
         from: wish.from.clone(),
         only: only(&wish.only)?,
         discard_later: wish.discard_later,
+        hold: wish.hold,
         with,
         record: wish
             .record

@@ -3,6 +3,7 @@
 
 mod again;
 mod argo;
+mod automation;
 mod change;
 mod cluster;
 mod companions;
@@ -75,6 +76,8 @@ pub struct Scope {
     pub commit: Option<String>,
     /// A commit that is to be taken back.
     pub undo: Option<Undo>,
+    /// Whether pins that earlier commits made are looked for, to take them back.
+    pub holds: bool,
     /// How many states of the template are wanted at most.
     pub depth: usize,
     /// The file from which a run took the target's document: the object and the document
@@ -159,6 +162,7 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         signs_commits: None,
         rights: rights::both(seen.rights, &argo.rights),
         source_blockers: unreadable_choice(scope, &gaps).into_iter().collect(),
+        automation: Default::default(),
         gaps,
     };
     let repository = if scope.git {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::ladder::{Standing, ladder};
 use super::{
-    Blocker, Intent, Plan, Refusal, Request, Route, Unknown, argo, direct, git_route, removal,
-    revert,
+    Blocker, Intent, Plan, Refusal, Request, Route, Unknown, argo, direct, git_route, hold,
+    removal, revert,
 };
 use crate::manifest::{DiffOptions, unified_diff};
 use crate::model::{Desired, ImageRef, Observation, PodTemplate};
@@ -96,6 +96,9 @@ pub fn build(observation: &Observation, timeline: &Timeline, request: &Request) 
     }
     if matches!(request.intent, Intent::Revert { .. }) {
         return reverted(observation, timeline, request);
+    }
+    if request.intent.is_about_automation() {
+        return hold::decide(observation, request);
     }
     match prepare(observation, timeline, request) {
         Ok(prepared) => Decision::Plan(Box::new(prepared)),

@@ -288,6 +288,8 @@ fn roll_forward(target: &crate::plan::Target, plan: &Plan) -> Option<String> {
         Intent::SetImage { .. } | Intent::SetEnv { .. } => {
             Some(format!("unship rollback {place} --to previous"))
         }
+        Intent::Hold => Some(format!("unship unhold {place}")),
+        Intent::Unhold => Some(format!("unship hold {place}")),
         Intent::Restart { .. } | Intent::Bounce | Intent::Adopt | Intent::Revert { .. } => None,
     }
 }
