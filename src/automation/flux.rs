@@ -116,16 +116,10 @@ fn selects(namespace: &str, name: &str, policies: &[&Seen]) -> String {
 
 /// Whether something acts on the markers, and when; `None` where all that could is suspended.
 fn automation(subject: &Subject<'_>, namespace: &str, path: &str) -> Option<(bool, String)> {
-    let all: Vec<&Seen> = subject
-        .all("ImageUpdateAutomation")
+    let deciding: Vec<&Seen> = subject
+        .deciding("ImageUpdateAutomation")
         .filter(|seen| seen.may_be_in(namespace) && covers(seen, path))
         .collect();
-    // What runs decides; a manifest only where its object was not read.
-    let live = |seen: &&&Seen| {
-        let mut others = all.iter();
-        seen.file.is_none() || !others.any(|other| other.file.is_none() && other.name == seen.name)
-    };
-    let deciding: Vec<&Seen> = all.iter().filter(live).copied().collect();
     let suspended =
         |seen: &&&Seen| seen.value.pointer("/spec/suspend") == Some(&serde_json::Value::Bool(true));
     let running: Vec<&Seen> = deciding

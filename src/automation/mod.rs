@@ -6,13 +6,17 @@
 
 mod flux;
 mod image_updater;
+mod json;
+mod kargo;
 mod pin;
+mod renovate;
 mod seen;
+mod workflow;
 
 use crate::model::Observation;
 
-pub use pin::{Change, marked_again, pinned};
-pub use seen::{TOOL_TEXTS, may_matter};
+pub use pin::{Change, marked_again, pinned, ruled_again};
+pub use seen::{Matter, TOOL_TEXTS, matters};
 
 use seen::Subject;
 
@@ -23,18 +27,24 @@ pub enum Tool {
     Flux,
     /// Argo CD Image Updater, by annotations or by its ImageUpdater objects.
     ImageUpdater,
+    /// Kargo's Stages.
+    Kargo,
+    /// Renovate's configuration in the repository.
+    Renovate,
+    /// A CI workflow of the repository.
+    Workflow,
 }
 
 impl Tool {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Flux, Self::ImageUpdater];
-
     /// The word in JSON and in trailers.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Flux => "flux",
             Self::ImageUpdater => "argocd-image-updater",
+            Self::Kargo => "kargo",
+            Self::Renovate => "renovate",
+            Self::Workflow => "workflow",
         }
     }
 
@@ -44,6 +54,9 @@ impl Tool {
         match self {
             Self::Flux => "Flux image automation",
             Self::ImageUpdater => "Argo CD Image Updater",
+            Self::Kargo => "Kargo",
+            Self::Renovate => "Renovate",
+            Self::Workflow => "a CI workflow",
         }
     }
 }
@@ -104,6 +117,9 @@ pub fn find(observation: &Observation) -> Vec<Finding> {
     };
     let mut found = flux::find(&subject);
     found.extend(image_updater::find(&subject));
+    found.extend(kargo::find(&subject));
+    found.extend(renovate::find(&subject));
+    found.extend(workflow::find(&subject));
     found.sort_by_key(|finding| !finding.certain);
     found
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use regex::Regex;
 use serde_json::Value;
 
+use super::json;
 use super::seen::span_of;
 use crate::manifest::{Edit, Manifest, Path};
 
@@ -33,6 +34,11 @@ pub enum Change {
         path: Path,
         /// The value.
         value: Value,
+    },
+    /// A JSON file gets a package rule of Renovate.
+    Rule {
+        /// The rule.
+        rule: Value,
     },
 }
 
@@ -68,6 +74,7 @@ pub fn pinned(text: &str, change: &Change) -> Result<Option<String>, String> {
             let edited = manifest.edit(&object.address, &[edit]);
             edited.map_err(|error| error.to_string())?.text
         }
+        Change::Rule { rule } => return json::with_rule(text, rule),
     };
     Ok((after != text).then_some(after))
 }
@@ -94,6 +101,26 @@ pub fn marked_again(
         (prefix == HELD && ours).then(String::new)
     });
     same_values(head, &text)?;
+    Ok((text != head).then_some(text))
+}
+
+/// Today's text without the package rule that a commit put in; `None` where it is gone.
+///
+/// # Errors
+/// When a text is no JSON, or the rule cannot be taken out alone.
+pub fn ruled_again((before, after, head): (&str, &str, &str)) -> Result<Option<String>, String> {
+    let rules = |text: &str| -> Result<Option<Vec<Value>>, String> {
+        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Ok(value["packageRules"].as_array().cloned())
+    };
+    let (known, made) = (rules(before)?, rules(after)?.unwrap_or_default());
+    let old = known.as_deref().unwrap_or_default();
+    let mut text = head.to_owned();
+    for rule in made.iter().filter(|rule| !old.contains(rule)) {
+        if let Some(without) = json::without_rule(&text, rule, known.is_none())? {
+            text = without;
+        }
+    }
     Ok((text != head).then_some(text))
 }
 

@@ -1,25 +1,45 @@
 //! What a look has read, as the tools' own objects.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::{renovate, workflow};
 use crate::manifest::{Address, Manifest, Path};
 use crate::model::{Application, GitView, ImageRef, Observation, WorkloadRef};
 
 /// Texts by which a file speaks of a tool.
-pub const TOOL_TEXTS: [&str; 2] = [
+pub const TOOL_TEXTS: [&str; 3] = [
     "image.toolkit.fluxcd.io/",
     "argocd-image-updater.argoproj.io",
+    "kargo.akuity.io/",
 ];
 
-/// Whether a file of this name may configure such a tool: YAML and JSON.
+/// What a file's name says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// It configures a tool.
+    Always,
+    /// It may have a tool's object: one of [`TOOL_TEXTS`] is in it then.
+    Perhaps,
+    /// It has nothing to do with them.
+    Never,
+}
+
+/// Whether a file of this name may configure a tool that sets images.
 #[must_use]
-pub fn may_matter(path: &str) -> bool {
-    [".yaml", ".yml", ".json"]
-        .iter()
-        .any(|end| path.ends_with(end))
+pub fn matters(path: &str) -> Matter {
+    if renovate::is_one(path) || workflow::is_one(path) {
+        return Matter::Always;
+    }
+    let ends = [".yaml", ".yml", ".json"];
+    if ends.iter().any(|end| path.ends_with(end)) {
+        Matter::Perhaps
+    } else {
+        Matter::Never
+    }
 }
 
 /// The target, and what is known around it.
@@ -27,6 +47,7 @@ pub(super) struct Subject<'o> {
     pub(super) target: &'o WorkloadRef,
     pub(super) git: &'o GitView,
     pub(super) application: Option<&'o Application>,
+    files: &'o BTreeMap<String, Arc<str>>,
     /// The images that Git has for it now.
     pub(super) images: Vec<ImageRef>,
     /// The tools' objects.
@@ -85,6 +106,7 @@ impl<'o> Subject<'o> {
             target: &observation.target,
             git,
             application: observation.argocd.application.as_ref(),
+            files: &view.files,
             images: images.collect(),
             objects,
         })
@@ -93,6 +115,35 @@ impl<'o> Subject<'o> {
     /// The objects of a kind; where one is both live and in a file, both.
     pub(super) fn all(&self, kind: &'static str) -> impl Iterator<Item = &Seen> {
         self.objects.iter().filter(move |seen| seen.kind == kind)
+    }
+
+    /// The objects of a kind that decide: what is live, and manifests of what was not read live.
+    pub(super) fn deciding(&self, kind: &'static str) -> impl Iterator<Item = &Seen> {
+        let is_live = move |name: &str| {
+            let mut all = self.all(kind);
+            all.any(|seen| seen.file.is_none() && seen.name == name)
+        };
+        self.all(kind)
+            .filter(move |seen| seen.file.is_none() || !is_live(&seen.name))
+    }
+
+    /// The paths of the files that make the target what it is.
+    pub(super) fn paths(&self) -> Vec<&str> {
+        match &self.git.rendered {
+            Some(rendered) => rendered.files.keys().map(String::as_str).collect(),
+            None => vec![&self.git.file],
+        }
+    }
+
+    /// The files that were read for tools.
+    pub(super) fn view_files(&self) -> impl Iterator<Item = (&str, &str)> {
+        let files = self.files.iter();
+        files.map(|(path, text)| (path.as_str(), &**text))
+    }
+
+    /// One of them.
+    pub(super) fn view_file(&self, path: &str) -> Option<&str> {
+        self.files.get(path).map(|text| &**text)
     }
 
     /// The files that make the target what it is, each with the part that is its own.

@@ -7,6 +7,7 @@
 //! [`Error::OutcomeUnknown`] and not sent again.
 
 mod access;
+mod automation;
 mod connect;
 mod convert;
 mod error;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use regex::bytes::Regex;
+use serde_json::Value;
 
-use super::Scope;
-use crate::automation::{TOOL_TEXTS, may_matter};
+use super::{Clients, Scope};
+use crate::automation::{Matter, TOOL_TEXTS, matters};
 use crate::git::{FileMode, GitError, Repository};
 use crate::model::{
     AutomationView, Commit, CommitId, Gap, GapReason, GitView, HeldFile, WorkloadRef,
@@ -27,15 +28,72 @@ const HOLD: &str = "Unship-Hold";
 /// The trailer of a commit that takes a pin back: `COMMIT for KIND/NAMESPACE/NAME`.
 const UNHOLD: &str = "Unship-Unhold";
 
+/// The kinds that are read live: group, resource, kind.
+const KINDS: [(&str, &str, &str); 6] = [
+    (
+        "image.toolkit.fluxcd.io",
+        "imageupdateautomations",
+        "ImageUpdateAutomation",
+    ),
+    ("image.toolkit.fluxcd.io", "imagepolicies", "ImagePolicy"),
+    (
+        "argocd-image-updater.argoproj.io",
+        "imageupdaters",
+        "ImageUpdater",
+    ),
+    ("kargo.akuity.io", "stages", "Stage"),
+    ("kargo.akuity.io", "warehouses", "Warehouse"),
+    ("kargo.akuity.io", "projectconfigs", "ProjectConfig"),
+];
+
+/// What the cluster has of them: one look at its API groups, and the kinds of those that are
+/// served. Nothing where they are not.
+pub(super) async fn live(clients: &Clients, scope: &Scope) -> (Vec<Value>, Vec<Gap>) {
+    let Ok(cluster) = &clients.cluster else {
+        return Default::default();
+    };
+    if !scope.rights {
+        return Default::default();
+    }
+    let groups = match cluster.api_groups().await {
+        Ok(groups) => groups,
+        Err(error) => {
+            return (
+                Vec::new(),
+                vec![error.gap("which tools that set images are in the cluster")],
+            );
+        }
+    };
+    let served = KINDS.iter().filter_map(|(group, resource, kind)| {
+        let version = groups.iter().find(|(name, _)| name == group)?;
+        Some((version.1.as_str(), (*resource, *kind)))
+    });
+    let reads = served.map(|(version, (resource, kind))| async move {
+        let read = cluster.custom_objects(version, (resource, kind)).await;
+        read.map_err(|error| (kind, error))
+    });
+    let mut objects = Vec::new();
+    let mut gaps = Vec::new();
+    for read in futures::future::join_all(reads).await {
+        match read {
+            Ok(items) => objects.extend(items),
+            // ProjectConfig is new in Kargo 1.5.
+            Err((_, crate::cluster::Error::NotFound { .. })) => {}
+            Err((kind, error)) => gaps.push(error.gap(kind)),
+        }
+    }
+    (objects, gaps)
+}
+
 /// Reads it at the tip. What cannot be read is a gap: a rollback does not depend on it.
 pub(super) fn read(
     repository: &Repository,
     git: &GitView,
     (scope, target): (&Scope, &WorkloadRef),
-) -> AutomationView {
-    let mut view = AutomationView::default();
+    view: &mut AutomationView,
+) {
     if !scope.rights {
-        return view;
+        return;
     }
     match files(repository, &git.tip) {
         Ok(files) => view.files = files,
@@ -47,7 +105,6 @@ pub(super) fn read(
             Err(error) => view.gaps.push(gap(error.to_string())),
         }
     }
-    view
 }
 
 fn gap(message: String) -> Gap {
@@ -72,7 +129,7 @@ fn files(repository: &Repository, tip: &CommitId) -> Result<BTreeMap<String, Arc
     let candidates: Vec<_> = all
         .iter()
         .filter(|file| matches!(file.mode, FileMode::Regular | FileMode::Executable))
-        .filter(|file| may_matter(&file.path))
+        .filter(|file| matters(&file.path) != Matter::Never)
         .collect();
     if candidates.len() > MOST_FILES {
         return Err(gap(format!(
@@ -83,7 +140,8 @@ fn files(repository: &Repository, tip: &CommitId) -> Result<BTreeMap<String, Arc
     let mut found = BTreeMap::new();
     for file in candidates {
         let bytes = repository.blob_bytes(&file.id).map_err(failed)?;
-        if bytes.len() > MOST_BYTES || !any.is_match(&bytes) {
+        let wanted = matters(&file.path) == Matter::Always || any.is_match(&bytes);
+        if bytes.len() > MOST_BYTES || !wanted {
             continue;
         }
         if let Ok(text) = String::from_utf8(bytes) {

@@ -34,7 +34,9 @@ use jiff::Timestamp;
 use crate::argocd::Argocd;
 use crate::cluster::Cluster;
 use crate::git::{Git, RepositoryPath};
-use crate::model::{ArgoView, Blocker, Gap, GapReason, Observation, WorkloadKind, WorkloadRef};
+use crate::model::{
+    ArgoView, AutomationView, Blocker, Gap, GapReason, Observation, WorkloadKind, WorkloadRef,
+};
 
 /// The connections of one run.
 #[derive(Debug, Clone)]
@@ -149,7 +151,8 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         let argo = argo::look(clients, scope, &seen).await;
         Ok::<_, Error>((seen, argo))
     };
-    let (early, looked) = tokio::join!(early, look);
+    let (early, looked, (objects, unread)) =
+        tokio::join!(early, look, automation::live(clients, scope));
     let (seen, mut argo) = looked?;
     let mut gaps = seen.gaps.clone();
     gaps.append(&mut argo.gaps);
@@ -162,7 +165,11 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         signs_commits: None,
         rights: rights::both(seen.rights, &argo.rights),
         source_blockers: unreadable_choice(scope, &gaps).into_iter().collect(),
-        automation: Default::default(),
+        automation: AutomationView {
+            objects,
+            gaps: unread,
+            ..AutomationView::default()
+        },
         gaps,
     };
     let repository = if scope.git {

@@ -314,8 +314,8 @@ fn read(
         git.change = Some(change::read(&repository, git, (undo, &seen.target))?);
     }
     if let Some(git) = &seen.git {
-        let read = automation::read(&repository, git, (scope, &seen.target));
-        seen.automation = read;
+        let target = seen.target.clone();
+        automation::read(&repository, git, (scope, &target), &mut seen.automation);
     }
     Ok(())
 }

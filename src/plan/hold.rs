@@ -10,7 +10,7 @@ use super::document::Document;
 use super::git_route::{describe, source};
 use super::steps::Course;
 use super::{Blocker, Intent, Plan, Refusal, Request, Route};
-use crate::automation::{Finding, Pin, Tool, find, marked_again, pinned};
+use crate::automation::{Finding, Pin, Tool, find, marked_again, pinned, ruled_again};
 use crate::manifest::{UndoClass, undo_chosen};
 use crate::model::{Desired, GitView, HeldFile, Observation, WorkloadRef, plain};
 
@@ -354,6 +354,9 @@ fn let_go(
             .is_some_and(|git| git.rendered.is_some());
         let object = (!rendered).then(|| (target.kind.as_str().to_owned(), target.name.clone()));
         return marked_again(sides, object);
+    }
+    if held.tool == Tool::Renovate.word() {
+        return ruled_again(sides);
     }
     let undone = undo_chosen(sides, &|value| {
         // The commit may have rolled the workload back in the same file.
