@@ -107,7 +107,7 @@ fn by_annotations(subject: &Subject<'_>, app: &Application) -> Vec<Finding> {
 
 /// Only what Helm or Kustomize renders is updated, unless the target of the write-back says what
 /// it is (0.12 and later).
-fn is_passed_over(app: &Application) -> bool {
+pub(super) fn is_passed_over(app: &Application) -> bool {
     let rendered = |kind: &String| kind == "Kustomize" || kind == "Helm";
     !app.source_types.is_empty()
         && !app.source_types.iter().any(rendered)

@@ -13,7 +13,7 @@ mod renovate;
 mod seen;
 mod workflow;
 
-use crate::model::Observation;
+use crate::model::{Gap, Observation};
 
 pub use pin::{Change, marked_again, pinned, ruled_again};
 pub use seen::{Matter, TOOL_TEXTS, matters};
@@ -122,6 +122,26 @@ pub fn find(observation: &Observation) -> Vec<Finding> {
     found.extend(workflow::find(&subject));
     found.sort_by_key(|finding| !finding.certain);
     found
+}
+
+/// What could not be read and may hide a tool from what was found. Objects of Flux matter only
+/// where a marker is, those of Image Updater only where it updates anything.
+#[must_use]
+pub fn gaps<'o>(observation: &'o Observation, found: &[Finding]) -> Vec<&'o Gap> {
+    let unsure = found
+        .iter()
+        .any(|finding| finding.tool == Tool::Flux && !finding.certain);
+    let git = observation.git.as_ref();
+    let app = observation.argocd.application.as_ref();
+    let updated = git.is_some_and(|git| git.rendered.is_some())
+        || app.is_some_and(|app| !image_updater::is_passed_over(app));
+    let gaps = observation.automation.gaps.iter();
+    gaps.filter(|gap| match gap.what.as_str() {
+        "ImageUpdateAutomation" | "ImagePolicy" => unsure,
+        "ImageUpdater" => updated,
+        _ => true,
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -338,3 +338,257 @@ fn the_application_gets_the_annotation_where_its_manifest_is_known() {
     };
     assert!(what.contains("a.yaml:1 or b.yaml:1"), "{what}");
 }
+
+const UPDATER: &str =
+    include_str!("../../manifests-fixtures/automation/image-updater/imageupdater.yaml");
+const KARGO: &str = include_str!("../../manifests-fixtures/automation/kargo/project.yaml");
+const RENOVATE: &str = include_str!("../../manifests-fixtures/automation/renovate/renovate.json");
+const WORKFLOW: &str = include_str!("../../manifests-fixtures/automation/workflows/release.yml");
+
+fn in_application(files: &[(&str, &str)]) -> Observation {
+    let world = rendered_by(world("kind: Deployment\n", files), "Kustomize", &[]);
+    with_application(world, json!({}))
+}
+
+#[test]
+fn an_image_updater_object_sets_the_images_that_it_lists() {
+    let found = find(&in_application(&[("clusters/updater.yaml", UPDATER)]));
+    let [finding] = found.as_slice() else {
+        panic!("one image of one reference: {found:#?}");
+    };
+    assert_eq!(
+        finding.does,
+        "sets ronaldraygun/zai-proxy to the highest version that satisfies ~1.2, by a commit to the kustomization"
+    );
+    assert_eq!(finding.place, "clusters/updater.yaml:1");
+    assert!(finding.certain);
+    let (_, change) = edit(finding);
+    let held = pinned(UPDATER, change).unwrap().unwrap();
+    assert!(
+        held.contains("updateStrategy: semver   # not the newest build"),
+        "{held}"
+    );
+    let found = find(&in_application(&[("clusters/updater.yaml", &held)]));
+    assert_eq!(found, [], "{held}");
+    // Without settings of its own they are made.
+    let bare = UPDATER.replace("          commonUpdateSettings:\n            updateStrategy: semver   # not the newest build\n", "");
+    let found = find(&in_application(&[("clusters/updater.yaml", &bare)]));
+    assert!(
+        found[0].does.contains("the newest build"),
+        "{}",
+        found[0].does
+    );
+    let held = pinned(&bare, edit(&found[0]).1).unwrap().unwrap();
+    assert_eq!(
+        find(&in_application(&[("clusters/updater.yaml", &held)])),
+        []
+    );
+    let labels = UPDATER.replace(
+        "    - namePattern: \"mcp-*\"\n",
+        "    - namePattern: \"mcp-*\"\n      labelSelectors: {}\n",
+    );
+    assert!(!find(&in_application(&[("u.yaml", &labels)]))[0].certain);
+}
+
+#[test]
+fn annotations_count_in_1_x_where_an_object_asks_for_them() {
+    let asks = |use_them: bool| {
+        json!({"kind": "ImageUpdater", "metadata": {"name": "all", "namespace": "argocd"},
+            "spec": {"applicationRefs": [{"namePattern": "*", "useAnnotations": use_them, "images": []}]}})
+    };
+    let with = |object: Value| {
+        let mut world = in_application(&[]);
+        world.argocd.application.as_mut().unwrap().annotations =
+            serde_json::from_value(annotations(&[])).unwrap();
+        world.automation.objects = vec![object];
+        find(&world)
+    };
+    assert!(with(asks(true))[0].certain);
+    assert!(!with(asks(false))[0].certain);
+}
+
+#[test]
+fn a_kargo_stage_promotes_by_its_policy() {
+    let found = |text: &str| find(&world("kind: Deployment\n", &[("kargo.yaml", text)]));
+    let [own] = &found(KARGO)[..] else {
+        panic!("{:#?}", found(KARGO));
+    };
+    assert!(own.certain);
+    assert_eq!(
+        own.does,
+        "promotes docker.io/ronaldraygun/zai-proxy (SemVer ^1.0.0) into Stage mcp/prod"
+    );
+    assert!(matches!(own.pin, Pin::ByHand(_)));
+    let by_hand =
+        found(&KARGO.replace("autoPromotionEnabled: true", "autoPromotionEnabled: false"));
+    assert!(!by_hand[0].certain);
+    assert_eq!(by_hand[0].when, "when somebody promotes Freight");
+    assert_eq!(
+        found(&KARGO.replace("src/apps/zai-proxy.yaml", "src/apps/other.yaml")),
+        []
+    );
+    // The Application says which Stage may touch it; nothing else of Kargo was read.
+    let own = json!({"kargo.akuity.io/authorized-stage": "mcp:prod"});
+    let found = find(&with_application(world("kind: Deployment\n", &[]), own));
+    assert!(!found[0].certain);
+    assert!(found[0].when.contains("could not be seen"));
+}
+
+#[test]
+fn renovate_reads_what_its_patterns_match() {
+    let found = |text: &str| find(&world("kind: Deployment\n", &[("renovate.json", text)]));
+    let [own] = &found(RENOVATE)[..] else {
+        panic!("{:#?}", found(RENOVATE));
+    };
+    assert!(own.certain, "it merges by itself");
+    assert_eq!(own.when, "whenever Renovate runs, before 5am");
+    assert!(
+        own.does.ends_with("(kubernetes) and merges that by itself"),
+        "{}",
+        own.does
+    );
+    let proposes = found(&RENOVATE.replace("\"automerge\": true", "\"automerge\": false"));
+    assert!(!proposes[0].certain);
+    for (old, new) in [
+        ("/^apps/", "/^other/"),
+        ("\"automerge\": true", "\"enabled\": false"),
+        ("\"automerge\": true", "\"ignorePaths\": [\"apps/**\"]"),
+        ("\"automerge\": true", "\"enabledManagers\": [\"npm\"]"),
+        ("\"nginx\"", "\"ronaldraygun/zai-proxy\""),
+    ] {
+        assert!(RENOVATE.contains(old));
+        assert_eq!(found(&RENOVATE.replace(old, new)), [], "{new}");
+    }
+    let older = RENOVATE
+        .replace("managerFilePatterns", "fileMatch")
+        .replace("/^apps/.+\\\\.ya?ml$/", "^apps/.+\\\\.ya?ml$");
+    assert_eq!(found(&older).len(), 1);
+    let foreign = found("{\"extends\": [\"github>x/presets\"]}");
+    assert!(foreign[0].does.contains("github>x/presets"));
+    let json5 = find(&world(
+        "kind: Deployment\n",
+        &[("renovate.json5", "// ours\n{extends: []}")],
+    ));
+    let Pin::ByHand(what) = &json5[0].pin else {
+        panic!("JSON5 is not edited");
+    };
+    assert!(what.contains("JSON5 is not edited"), "{what}");
+}
+
+#[test]
+fn a_package_rule_is_put_in_and_taken_out_byte_for_byte() {
+    let worlds = [
+        RENOVATE.to_owned(),
+        RENOVATE.replace("    ", "\t"),
+        RENOVATE.replace('\n', "\r\n"),
+        "{\n  \"kubernetes\": {\"fileMatch\": [\"^apps/\"]}\n}\n".to_owned(),
+        "{\n  \"packageRules\": [],\n  \"kubernetes\": {\"fileMatch\": [\"^apps/\"]}\n}".to_owned(),
+        "{\"kubernetes\": {\"fileMatch\": [\"^apps/\"]}}".to_owned(),
+    ];
+    for text in worlds {
+        let with = |text: &str| find(&world("kind: Deployment\n", &[("renovate.json", text)]));
+        let found = with(&text);
+        let held = pinned(&text, edit(&found[0]).1).unwrap().unwrap();
+        assert_eq!(with(&held), [], "{held}");
+        let again = ruled_again((&text, &held, &held)).unwrap().unwrap();
+        let values = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(values(&again), values(&text), "{again}");
+        // A rule that came later stays.
+        let later = pinned(
+            &held,
+            &Change::Rule {
+                rule: json!({"enabled": true}),
+            },
+        )
+        .unwrap()
+        .unwrap();
+        let again = ruled_again((&text, &held, &later)).unwrap().unwrap();
+        assert!(
+            !again.contains("held by unship") && again.contains("\"enabled\": true"),
+            "{again}"
+        );
+    }
+    let held = pinned(
+        RENOVATE,
+        edit(&find(&world("kind: Deployment\n", &[("renovate.json", RENOVATE)]))[0]).1,
+    );
+    let held = held.unwrap().unwrap();
+    let first = "        {\"matchPackageNames\": [\"nginx\"], \"enabled\": false}";
+    assert!(held.contains(&format!("{first},\n        {{\n            \"description\": \"held by unship: deployment/mcp/zai-proxy\",\n")), "{held}");
+    assert_eq!(
+        ruled_again((RENOVATE, &held, &held)).unwrap().unwrap(),
+        RENOVATE
+    );
+    assert!(pinned("{\"a\": }", &Change::Rule { rule: json!({}) }).is_err());
+}
+
+#[test]
+fn a_workflow_that_writes_the_file_is_found() {
+    let found = |path: &str, text: &str| find(&world("kind: Deployment\n", &[(path, text)]));
+    let github = ".github/workflows/release.yml";
+    let [own] = &found(github, WORKFLOW)[..] else {
+        panic!("{:#?}", found(github, WORKFLOW));
+    };
+    assert!(own.certain);
+    assert_eq!(own.place, format!("{github}:14"));
+    assert!(
+        own.does.starts_with("writes apps/zai-proxy.yaml"),
+        "{}",
+        own.does
+    );
+    assert_eq!(own.when, "on push, workflow_dispatch");
+    let Pin::ByHand(what) = &own.pin else {
+        panic!("no workflow is edited");
+    };
+    assert!(what.contains("gh workflow disable release.yml"), "{what}");
+    assert_eq!(
+        found("docs/release.yml", WORKFLOW),
+        [],
+        "no CI reads it there"
+    );
+    for (old, new) in [
+        ("yq -i ", "yq "),
+        ("apps/zai-proxy.yaml", "apps/zai-proxy.yaml2"),
+        ("apps/zai-proxy.yaml", "my-zai-proxy.yaml"),
+        ("apps/zai-proxy.yaml", "apps/other.yaml"),
+    ] {
+        assert_eq!(found(github, &WORKFLOW.replace(old, new)), [], "{new}");
+    }
+    let variable = found(
+        github,
+        &WORKFLOW.replace("apps/zai-proxy.yaml", "$DIR/zai-proxy.yaml"),
+    );
+    assert!(!variable[0].certain, "which folder is not known");
+    let gitlab =
+        "promote:\n  script:\n    - cd apps\n    - sed -i \"s/1.2.1/$TAG/\" zai-proxy.yaml\n";
+    assert!(found(".gitlab-ci.yml", gitlab)[0].certain);
+    let kustomize = "jobs:\n  a:\n    steps:\n    - working-directory: overlays/prod\n      run: kustomize edit set image ronaldraygun/zai-proxy=x:$TAG\n";
+    let rendered = rendered_by(
+        world("kind: Deployment\n", &[(github, kustomize)]),
+        "Kustomize",
+        &[("overlays/prod/kustomization.yaml", "images: []\n")],
+    );
+    assert!(find(&rendered)[0].certain);
+}
+
+#[test]
+fn unread_objects_are_said_where_they_may_hide_something() {
+    let gap = |what: &str| Gap {
+        what: what.into(),
+        reason: crate::model::GapReason::Forbidden,
+        message: "no".into(),
+    };
+    let mut world = with_application(world(MANIFEST, &[]), json!({}));
+    world.automation.gaps = ["ImageUpdateAutomation", "ImageUpdater", "Stage"]
+        .map(gap)
+        .to_vec();
+    let named = |world: &Observation| -> Vec<String> {
+        gaps(world, &find(world))
+            .iter()
+            .map(|gap| gap.what.clone())
+            .collect()
+    };
+    assert_eq!(named(&world), ["ImageUpdateAutomation", "Stage"]);
+    world.git.as_mut().unwrap().text = Arc::from("kind: Deployment\n");
+    assert_eq!(named(&world), ["Stage"]);
+}

@@ -10,7 +10,7 @@ use super::document::Document;
 use super::git_route::{describe, source};
 use super::steps::Course;
 use super::{Blocker, Intent, Plan, Refusal, Request, Route};
-use crate::automation::{Finding, Pin, Tool, find, marked_again, pinned, ruled_again};
+use crate::automation::{Finding, Pin, Tool, find, gaps, marked_again, pinned, ruled_again};
 use crate::manifest::{UndoClass, undo_chosen};
 use crate::model::{Desired, GitView, HeldFile, Observation, WorkloadRef, plain};
 
@@ -30,6 +30,9 @@ pub struct PlannedAutomation {
     pub certainty: String,
     /// Whether the plan's commit stops it.
     pub held: bool,
+    /// Whether Git has its pin already, and what runs does not know of it yet.
+    #[serde(default)]
+    pub in_git: bool,
     /// What a person must do, where unship cannot stop it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<String>,
@@ -51,9 +54,11 @@ pub struct PlannedHold {
 }
 
 /// What a plan has to do with such tools.
+#[derive(Default)]
 pub(super) struct Tools {
     found: Vec<PlannedAutomation>,
     words: Vec<String>,
+    gaps: Vec<String>,
     holds: Vec<PlannedHold>,
 }
 
@@ -69,17 +74,17 @@ impl Tools {
             _ => format!("{command} stops it"),
         };
         let found = self.found.iter().zip(&self.words);
-        let warnings =
-            found
-                .filter(|(tool, _)| !tool.held)
-                .map(|(tool, words)| match &tool.by_hand {
-                    Some(by_hand) => format!("{words}; unship cannot stop it: {by_hand}"),
-                    None => format!("{words}; {how}"),
-                });
+        let open = found.filter(|(tool, _)| !tool.held);
+        let warnings = open.map(|(tool, words)| match &tool.by_hand {
+            Some(by_hand) => format!("{words}; unship cannot stop it: {by_hand}"),
+            None if tool.in_git => {
+                format!("{words}; Git has its pin already, which counts once it is applied")
+            }
+            None => format!("{words}; {how}"),
+        });
         let mut warnings: Vec<String> = warnings.collect();
         if request.intent.sets_images() {
-            let gaps = observation.automation.gaps.iter();
-            warnings.extend(gaps.map(ToString::to_string));
+            warnings.extend(self.gaps.iter().cloned());
         }
         if request.hold && self.found.is_empty() {
             warnings.push("--hold: no tool was found that would set the image again".to_owned());
@@ -94,16 +99,16 @@ pub(super) fn with_pins(
     request: &Request,
     mut files: Vec<EditedFile>,
 ) -> (Vec<EditedFile>, Tools) {
-    let mut tools = Tools {
-        found: Vec::new(),
-        words: Vec::new(),
-        holds: Vec::new(),
-    };
+    let mut tools = Tools::default();
     if !request.intent.sets_images() && request.intent != Intent::Hold {
         return (files, tools);
     }
-    for finding in find(observation) {
+    let found = find(observation);
+    let unread = gaps(observation, &found).into_iter();
+    tools.gaps = unread.map(ToString::to_string).collect();
+    for finding in found {
         let mut planned = planned(&finding);
+        planned.in_git = is_in_git(observation, &finding);
         tools.words.push(finding.words());
         if (request.hold || request.intent == Intent::Hold)
             && let Pin::Edit {
@@ -119,8 +124,8 @@ pub(super) fn with_pins(
                     note(&mut tools.holds, finding.tool, path, words);
                     planned.held = true;
                 }
-                // The edit of the rollback has taken it away already.
-                Some(Ok((_, None))) => planned.held = true,
+                // The edit of the rollback has taken it away.
+                Some(Ok((_, None))) => planned.held = !planned.in_git,
                 Some(Err(why)) => {
                     planned.by_hand = Some(format!("{path} cannot be edited: {why}"));
                 }
@@ -132,6 +137,15 @@ pub(super) fn with_pins(
     (files, tools)
 }
 
+/// Whether the tip has the pin, and the tool is found by what is live.
+fn is_in_git(observation: &Observation, finding: &Finding) -> bool {
+    let Pin::Edit { path, change, .. } = &finding.pin else {
+        return false;
+    };
+    let text = text_of(observation, &[], path);
+    text.is_some_and(|text| pinned(&text, change) == Ok(None))
+}
+
 fn planned(finding: &Finding) -> PlannedAutomation {
     PlannedAutomation {
         tool: finding.tool.word().to_owned(),
@@ -140,6 +154,7 @@ fn planned(finding: &Finding) -> PlannedAutomation {
         when: finding.when.clone(),
         certainty: if finding.certain { "will" } else { "may" }.to_owned(),
         held: false,
+        in_git: false,
         by_hand: match &finding.pin {
             Pin::Edit { .. } => None,
             Pin::ByHand(what) => Some(what.clone()),
@@ -259,12 +274,21 @@ fn hold(observation: &Observation, request: &Request) -> Result<Decision, Refusa
             target.short(),
             target.namespace
         );
-        for gap in &observation.automation.gaps {
+        for gap in &tools.gaps {
             text.push_str(&format!("\n  {gap}"));
         }
         return Ok(Decision::NotNeeded(text));
     }
-    let blockers = tools.found.iter().zip(&tools.words).map(|(tool, words)| {
+    let all = tools.found.iter().zip(&tools.words);
+    let open: Vec<_> = all.filter(|(tool, _)| !tool.in_git).collect();
+    if open.is_empty() {
+        let places: Vec<&str> = tools.found.iter().map(|tool| &*tool.place).collect();
+        return Ok(Decision::NotNeeded(format!(
+            "nothing to do: Git has the pins already, and they count once they are applied ({})",
+            places.join(", ")
+        )));
+    }
+    let blockers = open.into_iter().map(|(tool, words)| {
         Blocker::new(
             "hold-by-hand",
             words.clone(),
@@ -280,11 +304,7 @@ fn hold(observation: &Observation, request: &Request) -> Result<Decision, Refusa
 fn unhold(observation: &Observation, request: &Request) -> Result<Decision, Refusal> {
     let git = source(observation)?;
     let target = &observation.target;
-    let mut tools = Tools {
-        found: Vec::new(),
-        words: Vec::new(),
-        holds: Vec::new(),
-    };
+    let mut tools = Tools::default();
     let mut files: Vec<EditedFile> = Vec::new();
     let mut left = Vec::new();
     for held in &observation.automation.held {
