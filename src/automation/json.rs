@@ -1,9 +1,11 @@
 //! Package rules in a JSON file, put in and taken out without touching any other byte. JSON is
 //! YAML in flow style, so the places are those of the manifest editor's tree.
 
+use regex::Regex;
 use serde_json::Value;
 
 use crate::manifest::{Address, Manifest, Path, Step};
+use crate::model::{MASK, mask_text};
 
 const RULES: &str = "packageRules";
 
@@ -100,6 +102,21 @@ pub(super) fn without_rule(
         format!("{before}{rest}")
     };
     proven(text, &wanted).map(Some)
+}
+
+/// A diff of a JSON configuration with the values hidden that may be secrets: Renovate's
+/// configuration may have tokens in `hostRules`, `npmToken` or `env`.
+#[must_use]
+pub fn masked_diff(diff: &str) -> String {
+    let secret = Regex::new(
+        r#"(?i)("[^"]*(?:token|password|secret|encrypted|username|npmrc|privatekey|apikey)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*""#,
+    );
+    match secret {
+        Ok(secret) => secret
+            .replace_all(&mask_text(diff), format!("$1\"{MASK}\""))
+            .into_owned(),
+        Err(_) => String::new(),
+    }
 }
 
 fn read(text: &str) -> Result<Value, String> {

@@ -15,10 +15,14 @@ mod workflow;
 
 use crate::model::{Gap, Observation};
 
+pub use json::masked_diff;
 pub use pin::{Change, marked_again, pinned, ruled_again};
 pub use seen::{Matter, TOOL_TEXTS, matters};
 
 use seen::Subject;
+
+/// The gap of pins that could not be read.
+pub const PINS: &str = "pins of earlier commits";
 
 /// A tool that sets images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

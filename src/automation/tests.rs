@@ -592,3 +592,11 @@ fn unread_objects_are_said_where_they_may_hide_something() {
     world.git.as_mut().unwrap().text = Arc::from("kind: Deployment\n");
     assert_eq!(named(&world), ["Stage"]);
 }
+
+#[test]
+fn values_of_a_configuration_that_may_be_secrets_are_not_shown() {
+    let diff = " \"hostRules\": [{\"matchHost\": \"x\", \"token\": \"hunter2\"}],\n-  \"npmToken\": \"hunter\\\"3\"\n+  \"password\" : \"hunter4\",\n \"encrypted\": {\"a\": \"b\"}\n \"url\": \"https://u:hunter5@x/y\"\n";
+    let shown = masked_diff(diff);
+    assert!(!shown.contains("hunter"), "{shown}");
+    assert!(shown.contains("\"matchHost\": \"x\""), "{shown}");
+}

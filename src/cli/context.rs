@@ -178,6 +178,7 @@ impl Context {
             with: Vec::new(),
             commit: None,
             undo: None,
+            automation: false,
             holds: false,
             removed: None,
             depth: 50,

@@ -31,6 +31,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use access::all_access_queries;
+pub use automation::ToolObjects;
 pub use error::Error;
 pub use evidence::{Listing, PodPort};
 pub use read::{Found, LogQuery, ObjectQuery, Workloads};

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use regex::bytes::Regex;
-use serde_json::Value;
 
 use super::{Clients, Scope};
-use crate::automation::{Matter, TOOL_TEXTS, matters};
+use crate::automation::{Matter, PINS, TOOL_TEXTS, matters};
+use crate::cluster::ToolObjects;
 use crate::git::{FileMode, GitError, Repository};
 use crate::model::{
     AutomationView, Commit, CommitId, Gap, GapReason, GitView, HeldFile, WorkloadRef,
@@ -28,61 +28,16 @@ const HOLD: &str = "Unship-Hold";
 /// The trailer of a commit that takes a pin back: `COMMIT for KIND/NAMESPACE/NAME`.
 const UNHOLD: &str = "Unship-Unhold";
 
-/// The kinds that are read live: group, resource, kind.
-const KINDS: [(&str, &str, &str); 6] = [
-    (
-        "image.toolkit.fluxcd.io",
-        "imageupdateautomations",
-        "ImageUpdateAutomation",
-    ),
-    ("image.toolkit.fluxcd.io", "imagepolicies", "ImagePolicy"),
-    (
-        "argocd-image-updater.argoproj.io",
-        "imageupdaters",
-        "ImageUpdater",
-    ),
-    ("kargo.akuity.io", "stages", "Stage"),
-    ("kargo.akuity.io", "warehouses", "Warehouse"),
-    ("kargo.akuity.io", "projectconfigs", "ProjectConfig"),
-];
+/// What the cluster has of them. Nothing where no decision about images is taken.
+pub(super) async fn live(clients: &Clients, scope: &Scope) -> ToolObjects {
+    match &clients.cluster {
+        Ok(cluster) if is_asked(scope) => cluster.tool_objects().await,
+        _ => ToolObjects::default(),
+    }
+}
 
-/// What the cluster has of them: one look at its API groups, and the kinds of those that are
-/// served. Nothing where they are not.
-pub(super) async fn live(clients: &Clients, scope: &Scope) -> (Vec<Value>, Vec<Gap>) {
-    let Ok(cluster) = &clients.cluster else {
-        return Default::default();
-    };
-    if !scope.rights {
-        return Default::default();
-    }
-    let groups = match cluster.api_groups().await {
-        Ok(groups) => groups,
-        Err(error) => {
-            return (
-                Vec::new(),
-                vec![error.gap("which tools that set images are in the cluster")],
-            );
-        }
-    };
-    let served = KINDS.iter().filter_map(|(group, resource, kind)| {
-        let version = groups.iter().find(|(name, _)| name == group)?;
-        Some((version.1.as_str(), (*resource, *kind)))
-    });
-    let reads = served.map(|(version, (resource, kind))| async move {
-        let read = cluster.custom_objects(version, (resource, kind)).await;
-        read.map_err(|error| (kind, error))
-    });
-    let mut objects = Vec::new();
-    let mut gaps = Vec::new();
-    for read in futures::future::join_all(reads).await {
-        match read {
-            Ok(items) => objects.extend(items),
-            // ProjectConfig is new in Kargo 1.5.
-            Err((_, crate::cluster::Error::NotFound { .. })) => {}
-            Err((kind, error)) => gaps.push(error.gap(kind)),
-        }
-    }
-    (objects, gaps)
+fn is_asked(scope: &Scope) -> bool {
+    scope.git && scope.rights && scope.automation
 }
 
 /// Reads it at the tip. What cannot be read is a gap: a rollback does not depend on it.
@@ -92,7 +47,7 @@ pub(super) fn read(
     (scope, target): (&Scope, &WorkloadRef),
     view: &mut AutomationView,
 ) {
-    if !scope.rights {
+    if !is_asked(scope) {
         return;
     }
     match files(repository, &git.tip) {
@@ -100,9 +55,8 @@ pub(super) fn read(
         Err(gap) => view.gaps.push(gap),
     }
     if scope.holds {
-        match held(repository, &git.tip, target) {
-            Ok(held) => view.held = held,
-            Err(error) => view.gaps.push(gap(error.to_string())),
+        if let Err(error) = held(repository, &git.tip, target, view) {
+            view.gaps.push(pins_unread(error.to_string()));
         }
     }
 }
@@ -112,6 +66,13 @@ fn gap(message: String) -> Gap {
         what: "tools that set images, in the repository".to_owned(),
         reason: GapReason::Invalid,
         message,
+    }
+}
+
+fn pins_unread(message: String) -> Gap {
+    Gap {
+        what: PINS.to_owned(),
+        ..gap(message)
     }
 }
 
@@ -156,14 +117,14 @@ fn held(
     repository: &Repository,
     tip: &CommitId,
     target: &WorkloadRef,
-) -> Result<Vec<HeldFile>, GitError> {
+    view: &mut AutomationView,
+) -> Result<(), GitError> {
     let commits = repository.commits_with_trailers(tip, &[HOLD, UNHOLD], MOST_COMMITS)?;
     let suffix = format!(" for {}", target.path());
     let taken_back: BTreeSet<String> = commits
         .iter()
         .flat_map(|commit| values(commit, UNHOLD, &suffix))
         .collect();
-    let mut found = Vec::new();
     for commit in &commits {
         if taken_back.contains(commit.id.as_str()) {
             continue;
@@ -172,10 +133,14 @@ fn held(
             let Some((tool, path)) = value.split_once(' ') else {
                 continue;
             };
-            found.extend(held_file(repository, (commit, tip), (tool, path))?);
+            match held_file(repository, (commit, tip), (tool, path)) {
+                Ok(file) => view.held.extend(file),
+                // Anybody can write a trailer.
+                Err(error) => view.gaps.push(pins_unread(error.to_string())),
+            }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The values of a commit's trailers that are about the target.

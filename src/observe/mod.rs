@@ -78,6 +78,8 @@ pub struct Scope {
     pub commit: Option<String>,
     /// A commit that is to be taken back.
     pub undo: Option<Undo>,
+    /// Whether tools that set images are looked for: for decisions about images.
+    pub automation: bool,
     /// Whether pins that earlier commits made are looked for, to take them back.
     pub holds: bool,
     /// How many states of the template are wanted at most.
@@ -151,8 +153,7 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         let argo = argo::look(clients, scope, &seen).await;
         Ok::<_, Error>((seen, argo))
     };
-    let (early, looked, (objects, unread)) =
-        tokio::join!(early, look, automation::live(clients, scope));
+    let (early, looked, tools) = tokio::join!(early, look, automation::live(clients, scope));
     let (seen, mut argo) = looked?;
     let mut gaps = seen.gaps.clone();
     gaps.append(&mut argo.gaps);
@@ -166,8 +167,8 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         rights: rights::both(seen.rights, &argo.rights),
         source_blockers: unreadable_choice(scope, &gaps).into_iter().collect(),
         automation: AutomationView {
-            objects,
-            gaps: unread,
+            objects: tools.objects,
+            gaps: tools.gaps,
             ..AutomationView::default()
         },
         gaps,

@@ -9,10 +9,10 @@ use super::build::{Decision, EditedFile, Prepared, name_gaps};
 use super::document::Document;
 use super::git_route::{describe, source};
 use super::steps::Course;
-use super::{Blocker, Intent, Plan, Refusal, Request, Route};
-use crate::automation::{Finding, Pin, Tool, find, gaps, marked_again, pinned, ruled_again};
+use super::{Blocker, Intent, Plan, Refusal, Request, Route, Unknown};
+use crate::automation::{Finding, PINS, Pin, Tool, find, gaps, marked_again, pinned, ruled_again};
 use crate::manifest::{UndoClass, undo_chosen};
-use crate::model::{Desired, GitView, HeldFile, Observation, WorkloadRef, plain};
+use crate::model::{Desired, GitView, HeldFile, Observation, WorkloadRef, mask_text, plain};
 
 /// A tool that will, or may, set the image again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -109,7 +109,7 @@ pub(super) fn with_pins(
     for finding in found {
         let mut planned = planned(&finding);
         planned.in_git = is_in_git(observation, &finding);
-        tools.words.push(finding.words());
+        tools.words.push(mask_text(&plain(&finding.words())));
         if (request.hold || request.intent == Intent::Hold)
             && let Pin::Edit {
                 path,
@@ -149,9 +149,9 @@ fn is_in_git(observation: &Observation, finding: &Finding) -> bool {
 fn planned(finding: &Finding) -> PlannedAutomation {
     PlannedAutomation {
         tool: finding.tool.word().to_owned(),
-        place: finding.place.clone(),
-        does: finding.does.clone(),
-        when: finding.when.clone(),
+        place: plain(&finding.place),
+        does: mask_text(&plain(&finding.does)),
+        when: mask_text(&plain(&finding.when)),
         certainty: if finding.certain { "will" } else { "may" }.to_owned(),
         held: false,
         in_git: false,
@@ -343,6 +343,21 @@ fn unhold(observation: &Observation, request: &Request) -> Result<Decision, Refu
                 )));
             }
         }
+    }
+    let unread = observation.automation.gaps.iter();
+    let unread: Vec<Unknown> = unread
+        .filter(|gap| gap.what == PINS)
+        .map(|gap| Unknown {
+            id: "pins".to_owned(),
+            message: gap.what.clone(),
+            reason: gap.message.clone(),
+        })
+        .collect();
+    if files.is_empty() && !unread.is_empty() {
+        return Err(Refusal {
+            blockers: Vec::new(),
+            unknown: unread,
+        });
     }
     if files.is_empty() {
         let mut text = format!(

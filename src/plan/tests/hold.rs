@@ -222,3 +222,47 @@ fn unhold_takes_back_the_pin_and_nothing_else() {
     assert_eq!(message.matches(&line).count(), 1, "{message}");
     assert!(!message.contains("Unship-Hold"), "{message}");
 }
+
+#[test]
+fn pins_that_could_not_be_read_are_not_none() {
+    let mut seen = by_flux();
+    seen.automation.gaps = vec![crate::model::Gap {
+        what: crate::automation::PINS.to_owned(),
+        reason: crate::model::GapReason::Invalid,
+        message: "a symbolic link".to_owned(),
+    }];
+    let timeline = Timeline::of(&seen, &[]);
+    let unhold = Request {
+        intent: Intent::Unhold,
+        ..hold()
+    };
+    let Decision::Refused(refusal) = build(&seen, &timeline, &unhold) else {
+        panic!("what is held is not known");
+    };
+    assert_eq!(refusal.unknown[0].id, "pins");
+}
+
+#[test]
+fn a_pin_that_is_in_git_already_is_said_so() {
+    let mut seen = world(&BAD[..2]);
+    let key = "argocd-image-updater.argoproj.io/image-list";
+    let list = "proxy=ronaldraygun/zai-proxy";
+    let app = seen.argocd.application.as_mut().unwrap();
+    app.annotations.insert(key.to_owned(), list.to_owned());
+    let held = "argocd-image-updater.argoproj.io/proxy.ignore-tags";
+    let text = format!(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: mcp-ns\n  annotations:\n    {key}: {list}\n    {held}: \"*\"\n"
+    );
+    seen.automation
+        .files
+        .insert("app.yaml".into(), Arc::from(text));
+    let timeline = Timeline::of(&seen, &[]);
+    let Decision::NotNeeded(why) = build(&seen, &timeline, &hold()) else {
+        panic!("Git has it");
+    };
+    assert!(why.contains("Git has the pins already"), "{why}");
+    let plan = planned(&seen, &request()).plan;
+    assert!(plan.automation[0].in_git);
+    let said = |w: &String| w.contains("counts once it is applied");
+    assert!(plan.warnings.iter().any(said), "{:?}", plan.warnings);
+}
