@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(required_unless_present = "image")]
     targets: Vec<String>,
     /// Instead of targets: every workload that runs this image, REPOSITORY:TAG
-    #[arg(long, value_name = "IMAGE", conflicts_with = "targets")]
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["targets", "hold"])]
     image: Option<String>,
     /// With --image: in every namespace
     #[arg(short = 'A', long, requires = "image")]
