@@ -559,6 +559,11 @@ fn a_workflow_that_writes_the_file_is_found() {
         &WORKFLOW.replace("apps/zai-proxy.yaml", "$DIR/zai-proxy.yaml"),
     );
     assert!(!variable[0].certain, "which folder is not known");
+    let around = WORKFLOW
+        .replace("apps/zai-proxy.yaml", "\"$FILE\"")
+        .replace("export TAG", "FILE=apps/zai-proxy.yaml; export TAG");
+    let around = found(github, &around);
+    assert!(!around[0].certain, "what the command writes is not known");
     let gitlab =
         "promote:\n  script:\n    - cd apps\n    - sed -i \"s/1.2.1/$TAG/\" zai-proxy.yaml\n";
     assert!(found(".gitlab-ci.yml", gitlab)[0].certain);

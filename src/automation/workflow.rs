@@ -66,40 +66,39 @@ struct Hit {
     certain: bool,
 }
 
-/// A script that writes in place and names one of the target's files, its folder or at least
-/// its file name.
+/// A command that writes in place and names one of the target's files, or its file name in a
+/// script that names its folder. A file that only the script around it names, or a file name
+/// without a folder, is a maybe.
 fn hit(subject: &Subject<'_>, script: &str, writer: &Regex) -> Option<Hit> {
     // A command that goes on in the next line is one.
-    let joined = script.replace("\\\n", " ");
-    let line = joined.lines().find(|line| writer.is_match(line))?;
+    let script = script.replace("\\\n", " ");
     let paths = subject.paths();
-    let named = |wanted: &str| !wanted.is_empty() && names(&joined, wanted);
-    let hit = |path: &&str, certain: bool| Hit {
-        file: (*path).to_owned(),
-        line: line.trim().to_owned(),
-        certain,
-    };
-    let folder = |path: &str| {
-        path.rsplit_once('/')
-            .map_or("", |(folder, _)| folder)
-            .to_owned()
-    };
-    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    if let Some(path) = paths.iter().find(|path| named(path)) {
-        return Some(hit(path, true));
+    let lines = script.lines().filter(|line| writer.is_match(line));
+    let hits = lines.flat_map(|line| {
+        let script = script.as_str();
+        paths.iter().filter_map(move |path| {
+            let certain = how_certain(path, line, script)?;
+            Some(Hit {
+                file: (*path).to_owned(),
+                line: line.trim().to_owned(),
+                certain,
+            })
+        })
+    });
+    hits.max_by_key(|hit| hit.certain)
+}
+
+/// `None` where the script has nothing to do with the file.
+fn how_certain(path: &str, line: &str, script: &str) -> Option<bool> {
+    let (folder, base) = path.rsplit_once('/').unwrap_or(("", path));
+    let in_folder = !folder.is_empty() && names(script, folder);
+    let sets_image = line.contains("kustomize") && base.starts_with("kustomization.");
+    if names(line, path) || in_folder && (names(line, base) || sets_image) {
+        return Some(true);
     }
-    if let Some(path) = paths.iter().find(|path| {
-        let folder = folder(path);
-        named(&folder) && (line.contains("kustomize") || named(&base(path)))
-    }) {
-        return Some(hit(path, true));
-    }
-    let own = |path: &&&str| {
-        let base = base(path);
-        // Every kustomization has the same name: that alone says nothing.
-        !base.starts_with("kustomization.") && !base.starts_with("values.") && named(&base)
-    };
-    paths.iter().find(own).map(|path| hit(path, false))
+    // Every kustomization and values file has the same name: that alone says nothing.
+    let own_name = !base.starts_with("kustomization.") && !base.starts_with("values.");
+    (names(script, path) || own_name && names(line, base)).then_some(false)
 }
 
 /// Whether a text names a path, not only a longer one that ends or begins like it.
