@@ -4,6 +4,7 @@
 //! way and every subcommand is a prefix of it. What decides is pure; what acts is thin.
 
 pub mod argocd;
+pub mod automation;
 pub mod cli;
 pub mod cluster;
 pub mod config;

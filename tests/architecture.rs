@@ -13,7 +13,7 @@ struct Room {
     pure: bool,
 }
 
-const ROOMS: [Room; 17] = [
+const ROOMS: [Room; 18] = [
     Room {
         name: "model",
         may: &[],
@@ -30,13 +30,18 @@ const ROOMS: [Room; 17] = [
         pure: true,
     },
     Room {
+        name: "automation",
+        may: &["model", "manifest"],
+        pure: true,
+    },
+    Room {
         name: "timeline",
         may: &["model", "manifest"],
         pure: true,
     },
     Room {
         name: "plan",
-        may: &["model", "manifest", "timeline", "provenance", "provenance"],
+        may: &["model", "manifest", "timeline", "provenance", "automation"],
         pure: true,
     },
     Room {
@@ -92,6 +97,7 @@ const ROOMS: [Room; 17] = [
             "model",
             "manifest",
             "provenance",
+            "automation",
             "cluster",
             "argocd",
             "git",

@@ -178,6 +178,33 @@ fn a_run_that_is_given_up_is_a_document() {
 }
 
 #[test]
+fn documents_about_held_tools_fit_their_schemas() {
+    let world = world("held");
+    let file = world.file("zai-proxy");
+    let workflow = format!("on: push\njobs:\n  a:\n    steps:\n    - run: sed -i s/1/2/ {file}\n");
+    let renovate = "{\n  \"kubernetes\": {\"fileMatch\": [\"\\\\.ya?ml$\"]}\n}\n";
+    world.push("ci: a job", &[(".github/workflows/a.yml", workflow)]);
+    let refused = json(&world, &["hold", "--yes"]);
+    document_fits(&refused);
+    assert_eq!(refused.json()["kind"], "Refusal");
+    world.push("ci: Renovate", &[("renovate.json", renovate.to_owned())]);
+    let plan = json(&world, &["plan", "--hold"]);
+    document_fits(&plan);
+    let tools = plan.json()["automation"].as_array().unwrap().len();
+    assert_eq!(
+        (tools, plan.json()["holds"][0]["tool"].as_str()),
+        (2, Some("renovate"))
+    );
+    for words in [&["hold", "--yes"], &["unhold", "--yes"]] {
+        let run = json(&world, words);
+        document_fits(&run);
+        assert_eq!(run.json()["state"], "succeeded", "{words:?}");
+    }
+    let text = world.remote(&["show", "main:renovate.json"]);
+    assert_eq!(text.trim_end(), renovate.trim_end(), "as it was before");
+}
+
+#[test]
 fn every_command_shows_an_example() {
     let help = unship(&["--help"]);
     let commands = help

@@ -353,6 +353,8 @@ fn scope(world: &common::World) -> Scope {
         with: Vec::new(),
         commit: None,
         undo: None,
+        automation: false,
+        holds: false,
         removed: None,
         depth: 5,
         git: false,

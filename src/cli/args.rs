@@ -124,6 +124,9 @@ pub(super) struct Wish {
     /// Take back later work inside the pod template as well
     #[arg(long)]
     pub discard_later: bool,
+    /// Stop the tools that would set the image again, in the same commit
+    #[arg(long)]
+    pub hold: bool,
     /// Restore an accompanying object too (may be repeated)
     #[arg(long, value_name = "KIND/NAME")]
     pub with: Vec<String>,

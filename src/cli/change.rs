@@ -1,5 +1,5 @@
 //! The intents other than a rollback, in kubectl's words: `scale`, `set image`,
-//! `set env`, `restart`, `pause`, `resume`, `bounce`, `adopt`.
+//! `set env`, `restart`, `pause`, `resume`, `bounce`, `adopt`, `hold`, `unhold`.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +11,7 @@ use super::rollback::in_manner;
 use super::ui::Ui;
 use crate::exit::ExitStatus;
 use crate::model::{WorkloadKind, WorkloadRef};
-use crate::plan::{Intent, Request, Variable};
+use crate::plan::{Goal, Intent, Request, Variable};
 
 /// What all of them have.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,18 @@ pub(super) struct Common {
     after_help = "Examples:\n  unship restart zai-proxy -n mcp\n  unship pause zai-proxy -n mcp --yes\n  unship adopt zai-proxy -n mcp --dry-run"
 )]
 pub(super) struct PlainArgs {
+    /// [KIND/]NAME
+    target: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `unship hold` and `unship unhold`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  unship hold zai-proxy -n mcp --dry-run\n  unship hold zai-proxy -n mcp --yes --reason \"INC-42\"\n  unship unhold zai-proxy -n mcp"
+)]
+pub(super) struct HoldArgs {
     /// [KIND/]NAME
     target: String,
     #[command(flatten)]
@@ -113,6 +125,16 @@ struct SetEnvArgs {
 pub(super) async fn plain(
     global: &Global,
     args: &PlainArgs,
+    intent: Intent,
+    ui: Ui,
+) -> Result<ExitStatus, Failure> {
+    change(global, &args.target, intent, (&args.common, false), ui).await
+}
+
+/// Runs `unship hold` and `unship unhold`.
+pub(super) async fn hold(
+    global: &Global,
+    args: &HoldArgs,
     intent: Intent,
     ui: Ui,
 ) -> Result<ExitStatus, Failure> {
@@ -237,6 +259,10 @@ async fn change(
     };
     request.allow.outage = outage;
     let mut request = in_manner(request, &common.manner)?;
+    if request.intent.is_about_automation() {
+        // What a tool does with it afterwards is not the target's rollout.
+        request.goal = request.goal.min(Goal::Pushed);
+    }
     request.consent = common.acting.yes;
     let scope = scope_for(context.scope(kind, name, &common.source), &request);
     let planned = decide(&context, scope, request).await?;

@@ -178,6 +178,8 @@ impl Context {
             with: Vec::new(),
             commit: None,
             undo: None,
+            automation: false,
+            holds: false,
             removed: None,
             depth: 50,
             git: true,

@@ -104,6 +104,7 @@ async fn list(context: &Context, args: &Args, ui: Ui) -> Result<ExitStatus, Fail
             signs_commits: None,
             rights: Default::default(),
             source_blockers: Vec::new(),
+            automation: Default::default(),
             gaps,
         };
         let mut timeline = Timeline::of(&observation, &[]);

@@ -87,6 +87,10 @@ enum Command {
     Adopt(Box<change::PlainArgs>),
     /// Whether a release is to be taken back: triggers, verdict, next command
     Assess(assess::Args),
+    /// Stop the tools that would set its image again: an edit of theirs in Git
+    Hold(Box<change::HoldArgs>),
+    /// Take back what hold or rollback --hold has stopped
+    Unhold(Box<change::HoldArgs>),
     /// Rehearse a rollback: every step that can be tried without effect
     Drill(drill::Args),
     /// Execute a saved plan if its effect is still the same
@@ -202,6 +206,8 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitStatus, Failure> {
         Command::Abort(args) => Box::pin(abort::run(global, &args, ui)).await,
         Command::Adopt(args) => Box::pin(change::plain(global, &args, Intent::Adopt, ui)).await,
         Command::Assess(args) => Box::pin(assess::run(global, &args, ui)).await,
+        Command::Hold(args) => Box::pin(change::hold(global, &args, Intent::Hold, ui)).await,
+        Command::Unhold(args) => Box::pin(change::hold(global, &args, Intent::Unhold, ui)).await,
         Command::Drill(args) => Box::pin(drill::run(global, &args, ui)).await,
         Command::Apply(args) => Box::pin(rollback::apply(global, &args, ui)).await,
         Command::Request(args) => Box::pin(request::run(global, &args, ui)).await,

@@ -18,14 +18,14 @@ use crate::plan::{Allow, Decision, Goal, Only, Plan, Request, Route, To, parse_t
 /// Arguments of `unship rollback`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  unship rollback zai-proxy -n mcp\n  unship rollback zai-proxy -n mcp --to 1.2.0 --yes --reason \"INC-42\"\n  unship rollback zai-proxy -n mcp --dry-run -o json\n  unship rollback --image ronaldraygun/zai-proxy:1.2.1 -A --stages 1,10%,100%"
+    after_help = "Examples:\n  unship rollback zai-proxy -n mcp\n  unship rollback zai-proxy -n mcp --to 1.2.0 --yes --reason \"INC-42\"\n  unship rollback zai-proxy -n mcp --hold --yes\n  unship rollback zai-proxy -n mcp --dry-run -o json\n  unship rollback --image ronaldraygun/zai-proxy:1.2.1 -A --stages 1,10%,100%"
 )]
 pub(super) struct Args {
     /// [KIND/]NAME; several are done in the order typed
     #[arg(required_unless_present = "image")]
     targets: Vec<String>,
     /// Instead of targets: every workload that runs this image, REPOSITORY:TAG
-    #[arg(long, value_name = "IMAGE", conflicts_with = "targets")]
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["targets", "hold"])]
     image: Option<String>,
     /// With --image: in every namespace
     #[arg(short = 'A', long, requires = "image")]
@@ -159,6 +159,7 @@ fn request(
         from: wish.from.clone(),
         only: only(&wish.only)?,
         discard_later: wish.discard_later,
+        hold: wish.hold,
         with,
         record: wish
             .record

@@ -8,6 +8,7 @@
 //! [`Error::OutcomeUnknown`] and not sent again.
 
 mod access;
+mod automation;
 mod connect;
 mod convert;
 mod error;
@@ -32,6 +33,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use access::all_access_queries;
+pub use automation::ToolObjects;
 pub use error::Error;
 pub use evidence::{Listing, PodPort};
 pub use forward::{Forwarded, forward_queries};

@@ -133,6 +133,8 @@ impl std::fmt::Debug for Setup {
 #[must_use]
 pub fn scope_for(mut scope: Scope, request: &Request) -> Scope {
     scope.with.clone_from(&request.with);
+    scope.automation = request.intent.sets_images() || request.intent.is_about_automation();
+    scope.holds = request.intent == Intent::Unhold;
     if let Intent::Revert {
         commit,
         parent,

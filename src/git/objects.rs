@@ -241,6 +241,36 @@ impl Repository {
         Ok(None)
     }
 
+    /// The commits at or before `tip` with one of these trailers, among the newest `limit`,
+    /// newest first.
+    ///
+    /// # Errors
+    /// [`GitError::NoSuchCommit`].
+    pub fn commits_with_trailers(
+        &self,
+        tip: &CommitId,
+        keys: &[&str],
+        limit: usize,
+    ) -> Result<Vec<Commit>, GitError> {
+        let failed = |error: git2::Error| GitError::library("walk the history", &error);
+        let tip = self.find_commit(tip)?.id();
+        let mut found = Vec::new();
+        for id in self.walk(tip, None)?.take(limit) {
+            let commit = id.and_then(|id| self.inner.find_commit(id));
+            let commit = commit.map_err(failed)?;
+            // Most messages are passed over without being decoded.
+            let bytes = commit.message_bytes();
+            if !keys.iter().any(|key| contains(bytes, key.as_bytes())) {
+                continue;
+            }
+            let commit = to_commit(&commit);
+            if keys.iter().any(|key| commit.trailer(key).is_some()) {
+                found.push(commit);
+            }
+        }
+        Ok(found)
+    }
+
     /// The commits that `tip` has and `ancestor` has not, newest first, at most `limit`.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 mod access;
 mod application;
 mod application_json;
+mod automation;
 mod blocker;
 mod change;
 mod commit;
@@ -28,6 +29,7 @@ pub use application::{
     IgnoreDifference, Operation, OperationPhase, OperationState, Project, ResourceState,
     SyncStatus, SyncWindow, TreeNode,
 };
+pub use automation::{AutomationView, HeldFile};
 pub use blocker::Blocker;
 pub use change::{Change, ChangedFile, FileText, LaterChange};
 pub use commit::{Commit, Identity, Trailer};

@@ -71,6 +71,13 @@ impl WorkloadRef {
         format!("{}/{}", self.kind.as_str().to_lowercase(), self.name)
     }
 
+    /// `deployment/mcp/zai-proxy`, as trailers of commits name it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let kind = self.kind.as_str().to_lowercase();
+        format!("{kind}/{}/{}", self.namespace, self.name)
+    }
+
     /// The same object as an [`ObjectRef`].
     #[must_use]
     pub fn object(&self) -> ObjectRef {

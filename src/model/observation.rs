@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Application, Blocker, Change, ClusterEvent, Commit, CommitId, Endpoint, Hpa, Pod, PodTemplate,
-    Project, ReplicaSet, Rights, TreeNode, Workload, WorkloadRef,
+    Application, AutomationView, Blocker, Change, ClusterEvent, Commit, CommitId, Endpoint, Hpa,
+    Pod, PodTemplate, Project, ReplicaSet, Rights, TreeNode, Workload, WorkloadRef,
 };
 
 /// Why a read gave nothing.
@@ -69,6 +69,8 @@ pub struct Observation {
     pub rights: Rights,
     /// Why no document could be taken as the target's source.
     pub source_blockers: Vec<Blocker>,
+    /// What is known of tools that set images by themselves.
+    pub automation: AutomationView,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }

@@ -51,6 +51,8 @@ fn unconcerned(repository: &Repository, observation: &Observation, tip: &CommitI
     if !repository.is_ancestor(&git.tip, tip).ok()?
         || !git.companions.is_empty()
         || git.change.is_some()
+        || !observation.automation.files.is_empty()
+        || !observation.automation.held.is_empty()
     {
         return Some(false);
     }

@@ -3,6 +3,7 @@
 
 mod again;
 mod argo;
+mod automation;
 mod change;
 mod cluster;
 mod companions;
@@ -35,7 +36,9 @@ use jiff::Timestamp;
 use crate::argocd::Argocd;
 use crate::cluster::Cluster;
 use crate::git::{Git, RepositoryPath};
-use crate::model::{ArgoView, Blocker, Gap, GapReason, Observation, WorkloadKind, WorkloadRef};
+use crate::model::{
+    ArgoView, AutomationView, Blocker, Gap, GapReason, Observation, WorkloadKind, WorkloadRef,
+};
 
 /// The connections of one run.
 #[derive(Debug, Clone)]
@@ -77,6 +80,10 @@ pub struct Scope {
     pub commit: Option<String>,
     /// A commit that is to be taken back.
     pub undo: Option<Undo>,
+    /// Whether tools that set images are looked for: for decisions about images.
+    pub automation: bool,
+    /// Whether pins that earlier commits made are looked for, to take them back.
+    pub holds: bool,
     /// How many states of the template are wanted at most.
     pub depth: usize,
     /// The file from which a run took the target's document: the object and the document
@@ -148,7 +155,7 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         let argo = argo::look(clients, scope, &seen).await;
         Ok::<_, Error>((seen, argo))
     };
-    let (early, looked) = tokio::join!(early, look);
+    let (early, looked, tools) = tokio::join!(early, look, automation::live(clients, scope));
     let (seen, mut argo) = looked?;
     let mut gaps = seen.gaps.clone();
     gaps.append(&mut argo.gaps);
@@ -161,6 +168,11 @@ pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<
         signs_commits: None,
         rights: rights::both(seen.rights, &argo.rights),
         source_blockers: unreadable_choice(scope, &gaps).into_iter().collect(),
+        automation: AutomationView {
+            objects: tools.objects,
+            gaps: tools.gaps,
+            ..AutomationView::default()
+        },
         gaps,
     };
     let repository = if scope.git {

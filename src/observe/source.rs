@@ -8,7 +8,7 @@ use super::companions::companions;
 use super::early::Early;
 use super::search::{Candidate, Files, Found, look_into, search};
 use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
-use super::{Clients, Error, Scope, change, overrides, rendered};
+use super::{Clients, Error, Scope, automation, change, overrides, rendered};
 use crate::git::{GitError, Remote, RemoteUrl, Repository, RepositoryPath};
 use crate::model::{
     Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, GitView, HistoryEnd,
@@ -78,6 +78,7 @@ fn blank(observation: &Observation) -> Observation {
         signs_commits: None,
         rights: Default::default(),
         source_blockers: Vec::new(),
+        automation: Default::default(),
         gaps: Vec::new(),
     }
 }
@@ -311,6 +312,10 @@ fn read(
     read_source(&repository, place, (scope, source), seen)?;
     if let (Some(undo), Some(git)) = (&scope.undo, &mut seen.git) {
         git.change = Some(change::read(&repository, git, (undo, &seen.target))?);
+    }
+    if let Some(git) = &seen.git {
+        let target = seen.target.clone();
+        automation::read(&repository, git, (scope, &target), &mut seen.automation);
     }
     Ok(())
 }

@@ -76,6 +76,8 @@ pub(super) fn assemble(
         rungs: rungs(&ladder(observation, request, agrees), route),
         commits,
         undo: Vec::new(),
+        automation: Vec::new(),
+        holds: Vec::new(),
         code: None,
         patch: parts
             .patch
@@ -208,7 +210,7 @@ fn goal(target: &Target, course: Course) -> Vec<String> {
 }
 
 /// SHA-256 in hex.
-fn digest(text: &str) -> String {
+pub(super) fn digest(text: &str) -> String {
     Sha256::digest(text.as_bytes())
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::ladder::{Standing, ladder};
 use super::{
-    Blocker, Intent, Plan, Refusal, Request, Route, Unknown, argo, direct, git_route, removal,
-    revert,
+    Blocker, Intent, Plan, Refusal, Request, Route, Unknown, argo, direct, git_route, hold,
+    removal, revert,
 };
+use crate::automation::masked_diff;
 use crate::manifest::{DiffOptions, unified_diff};
 use crate::model::{Desired, ImageRef, Observation, PodTemplate};
 use crate::timeline::{Entry, Timeline};
@@ -57,14 +58,18 @@ impl Prepared {
 }
 
 impl EditedFile {
-    /// The unified diff; environment values are masked.
+    /// The unified diff; environment values are masked, in JSON what may be a credential.
     #[must_use]
     pub fn diff(&self) -> String {
         let options = DiffOptions {
             mask_env_values: true,
             ..DiffOptions::default()
         };
-        unified_diff(&self.path, &self.before, &self.after, options)
+        let diff = unified_diff(&self.path, &self.before, &self.after, options);
+        if self.path.ends_with(".json") || self.path.ends_with("rc") {
+            return masked_diff(&diff);
+        }
+        diff
     }
 }
 
@@ -96,6 +101,9 @@ pub fn build(observation: &Observation, timeline: &Timeline, request: &Request) 
     }
     if matches!(request.intent, Intent::Revert { .. }) {
         return reverted(observation, timeline, request);
+    }
+    if request.intent.is_about_automation() {
+        return hold::decide(observation, request);
     }
     match prepare(observation, timeline, request) {
         Ok(prepared) => Decision::Plan(Box::new(prepared)),

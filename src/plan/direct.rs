@@ -104,7 +104,10 @@ fn open<'o>(
             "leave them out, or use --route git",
         ));
     }
-    if matches!(request.intent, Intent::Adopt | Intent::Revert { .. }) {
+    if matches!(
+        request.intent,
+        Intent::Adopt | Intent::Revert { .. } | Intent::Hold | Intent::Unhold
+    ) {
         refusal.blockers.push(Blocker::new(
             "not-direct",
             format!("{} changes Git, not the cluster", request.intent.word()),
@@ -252,6 +255,8 @@ fn desired(
         | Intent::SetEnv { .. }
         | Intent::Restart { .. }
         | Intent::Revert { .. }
+        | Intent::Hold
+        | Intent::Unhold
         | Intent::Adopt => {}
     }
     desired

@@ -12,7 +12,7 @@ use super::steps::Course;
 use super::target::{Choice, bad_release, choose};
 use super::{
     Blocker, Goal, GoodRelease, Intent, LaterWork, Only, Refusal, Release, Request, Route, Target,
-    Unknown, adopt, blockers, intent, later, provenance, sources,
+    Unknown, adopt, blockers, hold, intent, later, provenance, sources,
 };
 use crate::model::{
     Desired, DocumentFields, DocumentIndex, GitView, ImageRef, Observation, PodTemplate,
@@ -37,6 +37,7 @@ pub(super) fn prepare(
     let files = edited_files(git, observation, choice.as_ref(), request, edited)?;
     let after = document_after(&files, git, observation)?;
     let (files, also) = sources::real(observation, git, files, &after).map_err(Refusal::one)?;
+    let (files, tools) = hold::with_pins(observation, request, files);
     let changes_git = !files.is_empty();
     let (Some(before), Some(fields)) = (document.fields(), after.fields()) else {
         return Err(Refusal::one(no_template(&git.file)));
@@ -52,6 +53,7 @@ pub(super) fn prepare(
     warnings.extend(sources::shared(&also));
     refusal.blockers.extend(unasked(&target, &also, request));
     warnings.extend(intent_warnings(observation, &document, request));
+    warnings.extend(tools.warnings(observation, request));
     let landing = landing_of(
         observation,
         request,
@@ -71,7 +73,7 @@ pub(super) fn prepare(
         ..Course::default()
     };
     let patch = emergency_patch(observation, request, &fields, &mut course);
-    let plan = assemble(
+    let mut plan = assemble(
         observation,
         request,
         target,
@@ -86,6 +88,7 @@ pub(super) fn prepare(
             debts: Vec::new(),
         },
     );
+    plan.note_tools(tools);
     Ok(Prepared {
         plan,
         files,
@@ -187,6 +190,8 @@ fn aim(request: &Request, before: &DocumentFields, fields: &DocumentFields) -> D
         | Intent::SetEnv { .. }
         | Intent::Bounce
         | Intent::Revert { .. }
+        | Intent::Hold
+        | Intent::Unhold
         | Intent::Adopt => {}
     }
     desired

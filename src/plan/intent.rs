@@ -44,9 +44,12 @@ pub(super) fn edited(
         }
         Intent::Pause => document.apply(file, &[set("spec.paused", json!(true))?]),
         Intent::Resume => resume(document, file),
-        Intent::Rollback | Intent::Revert { .. } | Intent::Bounce | Intent::Adopt => {
-            Ok(document.text().to_owned())
-        }
+        Intent::Rollback
+        | Intent::Revert { .. }
+        | Intent::Hold
+        | Intent::Unhold
+        | Intent::Bounce
+        | Intent::Adopt => Ok(document.text().to_owned()),
     }
 }
 

@@ -34,6 +34,8 @@ fn subject(target: &Target, intent: &Intent) -> String {
         Intent::Resume => format!("chore: resume {name}"),
         Intent::Bounce => format!("chore: bounce {name}"),
         Intent::Revert { .. } => format!("revert: a change of {name}"),
+        Intent::Hold => format!("chore: hold {name}"),
+        Intent::Unhold => format!("chore: unhold {name}"),
     }
 }
 
@@ -130,6 +132,7 @@ pub fn commit_message(message: &str, trailers: &Trailers<'_>) -> String {
     if let Intent::Revert { commit, .. } = &trailers.plan.request.intent {
         lines.push(format!("Rollback-Of: {commit}"));
     }
+    lines.extend(super::hold::trailers(trailers.plan));
     for approval in &trailers.plan.approvals {
         lines.push(format!(
             "Approved-By: {}",

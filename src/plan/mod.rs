@@ -14,6 +14,7 @@ mod direct;
 mod document;
 pub mod fleet;
 mod git_route;
+mod hold;
 mod intent;
 mod ladder;
 mod later;
@@ -35,6 +36,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::{Decision, EditedFile, Prepared, build};
+pub use hold::{PlannedAutomation, PlannedHold};
 pub use ladder::ladder_of;
 pub use message::{Trailers, commit_message};
 pub use request::{Allow, Goal, Intent, Only, Request, Route, To, Variable, parse_to};
@@ -322,6 +324,12 @@ pub struct Plan {
     /// What a revert takes back, file by file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<PlannedUndo>,
+    /// Tools that will, or may, set the image again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub automation: Vec<PlannedAutomation>,
+    /// The tools that the commit stops, or lets go on again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<PlannedHold>,
     /// A commit of the code that is reverted once the canary is out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<PlannedRevert>,

@@ -75,6 +75,10 @@ pub enum Intent {
         /// All of its files, not only the target's document.
         all: bool,
     },
+    /// Stop the tools that would set its image again.
+    Hold,
+    /// Take the pins of earlier commits back.
+    Unhold,
     /// Take a canary out: no replicas, its manifest kept or removed.
     Abort {
         /// The production workload beside it, which must stay untouched.
@@ -107,6 +111,8 @@ impl Intent {
             Self::Bounce => "bounce",
             Self::Adopt => "adopt",
             Self::Revert { .. } => "revert",
+            Self::Hold => "hold",
+            Self::Unhold => "unhold",
             Self::Abort { .. } => "abort",
         }
     }
@@ -117,6 +123,21 @@ impl Intent {
         matches!(
             self,
             Self::Abort { .. } | Self::Bounce | Self::Scale { replicas: 0 }
+        )
+    }
+
+    /// Whether it is about the tools that set the image, not about the image.
+    #[must_use]
+    pub const fn is_about_automation(&self) -> bool {
+        matches!(self, Self::Hold | Self::Unhold)
+    }
+
+    /// Whether a tool that sets images may undo it.
+    #[must_use]
+    pub const fn sets_images(&self) -> bool {
+        matches!(
+            self,
+            Self::Rollback | Self::SetImage { .. } | Self::Revert { .. } | Self::Adopt
         )
     }
 
@@ -165,6 +186,8 @@ impl Intent {
             Self::Bounce => "bounce",
             Self::Adopt => "adopt",
             Self::Revert { .. } => "take a commit back from",
+            Self::Hold => "hold",
+            Self::Unhold => "unhold",
             Self::Abort { .. } => "take out",
         }
     }
@@ -321,6 +344,9 @@ pub struct Request {
     /// Argo CD renders the commit from a side branch before the branch moves.
     #[serde(default)]
     pub prove: bool,
+    /// Tools that would set the image again are stopped in the same commit.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hold: bool,
 }
 
 impl Request {
@@ -351,6 +377,7 @@ impl Request {
             },
             record: None,
             prove: false,
+            hold: false,
         }
     }
 

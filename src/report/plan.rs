@@ -57,7 +57,7 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
         out.push_str(&format!(
             "{} {}\n",
             Tint::Warn.paint("warning:"),
-            one_line(warning, 400)
+            one_line(warning, 900)
         ));
     }
     for debt in &plan.debts {

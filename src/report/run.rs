@@ -165,7 +165,7 @@ impl RunReport {
             taken_back: target.map(taken_back).unwrap_or_default(),
             kept: kept(plan),
             roll_forward: target.and_then(|target| roll_forward(target, plan)),
-            next: Vec::new(),
+            next: let_go(plan).into_iter().collect(),
             notes: plan.warnings.clone(),
             evidence: None,
             seconds: 0.0,
@@ -255,6 +255,20 @@ fn kept(plan: &Plan) -> Vec<String> {
         .collect()
 }
 
+/// What is held stays so until somebody lets it go on.
+fn let_go(plan: &Plan) -> Option<String> {
+    let target = plan.targets.first()?;
+    let held = plan.holds.iter().any(|hold| hold.taken_back.is_none());
+    held.then(|| {
+        format!(
+            "`unship unhold {}/{} -n {}` once a good release is there: until then no tool sets the image",
+            target.kind.as_str().to_lowercase(),
+            target.name,
+            target.namespace
+        )
+    })
+}
+
 /// The command that takes it back again.
 fn roll_forward(target: &crate::plan::Target, plan: &Plan) -> Option<String> {
     let place = format!(
@@ -288,6 +302,8 @@ fn roll_forward(target: &crate::plan::Target, plan: &Plan) -> Option<String> {
         Intent::SetImage { .. } | Intent::SetEnv { .. } => {
             Some(format!("unship rollback {place} --to previous"))
         }
+        Intent::Hold => Some(format!("unship unhold {place}")),
+        Intent::Unhold => Some(format!("unship hold {place}")),
         Intent::Restart { .. } | Intent::Bounce | Intent::Adopt | Intent::Revert { .. } => None,
     }
 }

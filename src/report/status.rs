@@ -144,6 +144,7 @@ impl TargetStatus {
             signs_commits: None,
             rights: Default::default(),
             source_blockers: Vec::new(),
+            automation: Default::default(),
             gaps,
         };
         Self::new(&observation, &Timeline::default(), Vec::new())

@@ -30,6 +30,12 @@ impl Stage {
         self.refresh();
     }
 
+    /// Annotates the Application, as its manifest would.
+    pub(crate) fn annotate_application(&self, annotations: &Value) {
+        let patch = json!({"metadata": {"annotations": annotations}});
+        self.patch(Kind::Application, &patch);
+    }
+
     /// Waits until nobody has written to the Application for two seconds: its controller goes on
     /// with what it has begun or queued before it hears of the annotation.
     fn wait_left_alone(&self) {

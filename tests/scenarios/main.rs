@@ -12,6 +12,7 @@ mod canary;
 mod collecting;
 mod direct;
 mod fleet;
+mod holding;
 mod identities;
 mod intents;
 mod landing;
@@ -88,6 +89,11 @@ scenarios! {
         a_commit_of_several_workloads_is_taken_back
         a_fleet_goes_on
         a_fleet_is_refused_as_a_whole;
+    holding:
+        a_marker_of_flux_is_held_and_let_go
+        a_hold_goes_on
+        an_annotated_application_is_held_in_its_manifest
+        a_workflow_is_named_and_not_edited;
     requesting:
         a_request_becomes_one_bead
         a_rollback_is_put_on_record

@@ -1,5 +1,6 @@
 //! Against a small API server on loopback.
 
+mod automation;
 mod connecting;
 mod evidence;
 mod failing;

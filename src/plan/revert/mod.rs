@@ -10,7 +10,7 @@ use super::build::{EditedFile, Prepared};
 use super::document::Document;
 use super::git_route::{content_blockers, describe, editable, landing_of, source, warnings};
 use super::steps::Course;
-use super::{Blocker, Goal, Intent, Refusal, Request, Route, Target, sources};
+use super::{Blocker, Goal, Intent, Refusal, Request, Route, Target, hold, sources};
 use crate::manifest::{Path, UndoField, to_yaml};
 use crate::model::{Change, Desired, GitView, ObjectRef, Observation};
 use crate::provenance::{Subject, Touched};
@@ -207,6 +207,13 @@ fn plan(
     let mut warnings = warnings(observation, None, timeline);
     warnings.extend(sources::shared(&also));
     warnings.extend(partly(&lists));
+    // What sets images again is about this commit only where it changes one.
+    let tools = if before.template.images() == fields.template.images() {
+        hold::Tools::default()
+    } else {
+        hold::with_pins(observation, request, Vec::new()).1
+    };
+    warnings.extend(tools.warnings(observation, request));
     let changes_git = !edited.is_empty();
     let notes = (&mut refusal, &mut warnings);
     let landing = landing_of(observation, request, changes_git, notes);
@@ -243,6 +250,7 @@ fn plan(
     };
     let mut plan = assemble(observation, &named, target, parts);
     plan.note_undo(request.clone(), lists);
+    plan.note_tools(tools);
     Ok(Outcome::Plan(Box::new(Prepared {
         plan,
         files: edited,

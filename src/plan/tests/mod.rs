@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 mod fleet;
+mod hold;
 mod removal;
 mod revert;
 mod routes;

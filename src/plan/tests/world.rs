@@ -123,6 +123,7 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
         signs_commits: Some(false),
         rights: Default::default(),
         source_blockers: vec![],
+        automation: Default::default(),
         gaps: vec![],
     }
 }

@@ -196,6 +196,7 @@ pub(super) fn world(extra: &str) -> Observation {
         signs_commits: None,
         rights: Default::default(),
         source_blockers: vec![],
+        automation: Default::default(),
         gaps: vec![],
     }
 }
