@@ -355,6 +355,7 @@ fn scope(world: &common::World) -> Scope {
         undo: None,
         automation: false,
         holds: false,
+        replicas: false,
         removed: None,
         depth: 5,
         git: false,

@@ -237,6 +237,21 @@ impl Argocd {
             .collect()
     }
 
+    /// The `spec` of an ApplicationSet.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn application_set(&self, name: &str, namespace: &str) -> Result<Value, Error> {
+        let path = ["api", "v1", "applicationsets", name];
+        let what = format!("ApplicationSet {name}");
+        let ask = Ask::new("applicationset", what, &path).with("appsetNamespace", namespace);
+        let answer = self.get(&ask).await?;
+        match answer.get("spec") {
+            Some(spec) if spec.is_object() => Ok(spec.clone()),
+            _ => Err(self.invalid(&ask.what, "it has no \"spec\"")),
+        }
+    }
+
     /// One Application, whole.
     ///
     /// # Errors

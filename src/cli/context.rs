@@ -180,6 +180,7 @@ impl Context {
             undo: None,
             automation: false,
             holds: false,
+            replicas: false,
             removed: None,
             depth: 50,
             git: true,

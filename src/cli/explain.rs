@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::ui::Ui;
 use crate::exit::ExitStatus;
 use crate::manifest::{Path, Step};
-use crate::model::{Blocker, Observation};
+use crate::model::{Blocker, Observation, Sourcing};
 use crate::observe::{TipFiles, Unreadable, observe, tip_files};
 use crate::provenance::{self, Files, Subject, value_at};
 use crate::report::{ExplainReport, FieldReport};
@@ -68,8 +68,14 @@ fn look(
     field: Option<Path>,
 ) -> Result<ExplainReport, Failure> {
     let target = observation.target.object();
-    let folder = folder(observation)?;
-    let subject = Subject::seen(observation, &target, &folder);
+    let sourcing = match &files.sourcing {
+        Some(sourcing) => sourcing.clone(),
+        None => Sourcing {
+            folder: folder(observation)?,
+            ..Sourcing::default()
+        },
+    };
+    let subject = Subject::seen(observation, &target, &sourcing);
     let (tool, fields) = files.with(|files| {
         let tool = provenance::tool(files, &subject).ok();
         (tool, told(files, &subject, observation, field))
@@ -83,12 +89,8 @@ fn look(
     ))
 }
 
-/// The folder that Argo CD renders; without an Application the one of the manifest that was found.
+/// Without an Application the folder of the manifest that was found.
 fn folder(observation: &Observation) -> Result<String, Failure> {
-    let application = observation.argocd.application.as_ref();
-    if let Some(source) = application.and_then(|app| app.sources.get(observation.argocd.source)) {
-        return Ok(source.path.clone());
-    }
     if let Some(git) = &observation.git {
         let (folder, _) = git.file.rsplit_once('/').unwrap_or(("", ""));
         return Ok(folder.to_owned());

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::run::Run;
 use super::{Event, Pace};
 use crate::git::RepositoryPath;
-use crate::model::{Application, CommitId, Desired, Presence, Verdict, Workload};
+use crate::model::{Application, CommitId, Desired, Lands, Presence, Verdict, Workload};
 use crate::observe::Shipped;
-use crate::verify::{Landing, Relation, judge_landing, judge_pruned};
+use crate::verify::{Landing, Relation, judge_landing, judge_maker, judge_pruned, judge_set};
 
 /// How a wait ended.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Wai
     let mut refresh = true;
     loop {
         let look = run.look_for_landing(refresh);
-        let (application, live) = tokio::select! {
+        let (application, live, makers) = tokio::select! {
             biased;
             () = stopped(run.stop()) => return Waited::Stopped,
             both = tokio::time::timeout(deadline.saturating_sub(began.elapsed()), look) => match both {
@@ -65,16 +65,19 @@ pub(super) async fn landing(run: &mut Run, aim: &Aim, deadline: Duration) -> Wai
             refresh = !refresh;
             Landing::waiting("Argo CD to answer")
         } else {
-            let relation = match &application {
-                Some(app) => relations.of(run, app, aim).await,
-                None => Relation::Unknown,
+            let above = relations.above(run, (&application, &makers), aim).await;
+            let relation = match (&application, run.lands()) {
+                (Some(app), Lands::Source(source)) => relations.of(run, (app, source), aim).await,
+                (Some(_), Lands::Maker(_)) => Relation::HasContent,
+                (None, _) => Relation::Unknown,
             };
-            refresh = relation != Relation::HasContent;
-            match &live {
-                live if aim.desired.removal.is_some() => {
+            refresh = relation != Relation::HasContent || above.is_some();
+            match (&live, above) {
+                (_, Some(waiting)) => waiting,
+                (live, None) if aim.desired.removal.is_some() => {
                     judge_pruned(application.as_ref(), relation, live)
                 }
-                live => judge_landing(
+                (live, None) => judge_landing(
                     application.as_ref(),
                     relation,
                     &run.target().object(),
@@ -123,8 +126,64 @@ pub(super) async fn stopped(mut stop: tokio::sync::watch::Receiver<bool>) {
 }
 
 impl Relations {
-    async fn of(&mut self, run: &Run, app: &Application, aim: &Aim) -> Relation {
-        let Some(text) = app.compared_commits.get(run.source()) else {
+    /// What is still missing in the Applications that make the target's own.
+    async fn above(
+        &mut self,
+        run: &Run,
+        (application, makers): (&Option<Application>, &[Option<Application>]),
+        aim: &Aim,
+    ) -> Option<Landing> {
+        if !matches!(run.lands(), Lands::Maker(_)) {
+            return None;
+        }
+        let own = application.as_ref()?;
+        let makers: Option<Vec<&Application>> = makers.iter().map(Option::as_ref).collect();
+        let Some(makers) = makers else {
+            return Some(Landing::waiting(
+                "the Application that makes this one to be readable",
+            ));
+        };
+        if let Some(set) = run.set() {
+            let mut live = vec![own.clone()];
+            live.extend(makers.iter().map(|maker| (*maker).clone()));
+            let seen = self.of_set(run, live, aim).await;
+            return judge_set(&set.name, own, seen);
+        }
+        let known = run.makers();
+        let (_, source) = known.last()?;
+        let top = *makers.last()?;
+        let relation = self.of(run, (top, *source), aim).await;
+        let mut live = vec![own.clone()];
+        live.extend(makers.iter().map(|maker| (*maker).clone()));
+        live.pop();
+        let passed_on = match (relation, compared(top, *source)) {
+            (Relation::HasContent, Some(commit)) => passed_on(run, commit, live).await,
+            _ => None,
+        };
+        judge_maker(top, own, (relation, passed_on))
+    }
+
+    /// An ApplicationSet tells of no commit: the branch must have the content, and the
+    /// Applications what it makes of it.
+    async fn of_set(
+        &self,
+        run: &Run,
+        live: Vec<Application>,
+        aim: &Aim,
+    ) -> (Relation, Option<bool>) {
+        let Some(repository) = run.repository() else {
+            return (Relation::Unknown, None);
+        };
+        let Ok(tip) = run.fetch().await else {
+            return (Relation::Unknown, None);
+        };
+        let relation = relation(run, repository, tip.clone(), aim).await;
+        let passed_on = passed_on(run, tip.as_str(), live).await;
+        (relation, passed_on)
+    }
+
+    async fn of(&mut self, run: &Run, (app, source): (&Application, usize), aim: &Aim) -> Relation {
+        let Some(text) = compared(app, source) else {
             return Relation::Unknown;
         };
         if let Some(known) = self.known.get(text) {
@@ -148,6 +207,24 @@ impl Relations {
         }
         relation
     }
+}
+
+/// The commit that Argo CD compared of a source.
+fn compared(app: &Application, source: usize) -> Option<&String> {
+    app.compared_commits.get(app.compared_index(source)?)
+}
+
+/// Whether live Applications have what is made for them at a commit, the target's own first.
+async fn passed_on(run: &Run, commit: &str, live: Vec<Application>) -> Option<bool> {
+    let (repository, commit) = (run.repository()?.clone(), CommitId::parse(commit).ok()?);
+    let shipped = Shipped::of(&run.sight.observation)?;
+    tokio::task::spawn_blocking(move || {
+        let repository = repository.open().ok()?;
+        shipped.is_as_made_at(&repository, &commit, &live).ok()?
+    })
+    .await
+    .ok()
+    .flatten()
 }
 
 async fn relation(
@@ -240,7 +317,21 @@ impl Run {
         self.sight.observation.argocd.application.is_some()
     }
 
-    async fn look_for_landing(&self, refresh: bool) -> (Option<Application>, Presence) {
-        tokio::join!(self.application(refresh, REFRESH_LIMIT), self.presence())
+    async fn look_for_landing(
+        &self,
+        refresh: bool,
+    ) -> (Option<Application>, Presence, Vec<Option<Application>>) {
+        let makers = async {
+            let mut found = Vec::new();
+            for (maker, _) in self.makers() {
+                found.push(self.maker(&maker, refresh, REFRESH_LIMIT).await);
+            }
+            found
+        };
+        tokio::join!(
+            self.application(refresh, REFRESH_LIMIT),
+            self.presence(),
+            makers
+        )
     }
 }

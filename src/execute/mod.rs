@@ -133,6 +133,7 @@ impl std::fmt::Debug for Setup {
 #[must_use]
 pub fn scope_for(mut scope: Scope, request: &Request) -> Scope {
     scope.with.clone_from(&request.with);
+    scope.replicas = request.intent.replicas().is_some();
     scope.automation = request.intent.sets_images() || request.intent.is_about_automation();
     scope.holds = request.intent == Intent::Unhold;
     if let Intent::Revert {

@@ -11,7 +11,10 @@ use super::land::{Aim, Waited};
 use super::{Error, Event, Setup};
 use crate::cluster::Error as ClusterError;
 use crate::git::{GitError, RepositoryPath};
-use crate::model::{Application, CommitId, Observation, Presence, Workload, WorkloadRef};
+use crate::model::{
+    Application, ApplicationSet, ArgoView, CommitId, Lands, Making, Observation, Presence,
+    Workload, WorkloadRef,
+};
 use crate::observe::Sight;
 use crate::plan::{Goal, Prepared};
 use crate::report::{CommitReport, RunReport, RunState, StepReport, target_seconds};
@@ -147,8 +150,36 @@ impl Run {
             .map_or("", |git| git.file.as_str())
     }
 
-    pub(super) const fn source(&self) -> usize {
-        self.sight.observation.argocd.source
+    /// Whose comparison shows that Argo CD has seen a commit of this run's repository.
+    pub(super) fn lands(&self) -> Lands {
+        let observation = &self.sight.observation;
+        let rendered = observation
+            .git
+            .as_ref()
+            .and_then(|git| git.rendered.as_ref());
+        rendered.map_or(Lands::Source(observation.argocd.source), |own| own.lands)
+    }
+
+    /// The Applications that make the target's own, as far as landing depends on them, the nearest
+    /// first; with the source that each is made by.
+    pub(super) fn makers(&self) -> Vec<(Application, usize)> {
+        let (Lands::Maker(count), Some(git)) = (self.lands(), &self.sight.observation.git) else {
+            return Vec::new();
+        };
+        let makers = git.rendered.iter().flat_map(|own| own.sourcing.makers());
+        let makers = makers.take(count).filter_map(Making::deployer);
+        makers
+            .map(|deployer| (deployer.application.clone(), deployer.source))
+            .collect()
+    }
+
+    /// The ApplicationSet whose files this run changes.
+    pub(super) fn set(&self) -> Option<&ApplicationSet> {
+        let Lands::Maker(count) = self.lands() else {
+            return None;
+        };
+        let rendered = self.sight.observation.git.as_ref()?.rendered.as_ref()?;
+        rendered.sourcing.makers().nth(count - 1)?.set()
     }
 
     pub(super) fn stop(&self) -> watch::Receiver<bool> {
@@ -193,6 +224,22 @@ impl Run {
         let view = &self.sight.observation.argocd;
         view.application.as_ref()?;
         crate::observe::read_application(&self.setup.clients, view, refresh.then_some(limit))
+            .await
+            .ok()
+    }
+
+    /// Reads a maker again.
+    pub(super) async fn maker(
+        &self,
+        maker: &Application,
+        refresh: bool,
+        limit: Duration,
+    ) -> Option<Application> {
+        let view = ArgoView {
+            application: Some(maker.clone()),
+            ..ArgoView::default()
+        };
+        crate::observe::read_application(&self.setup.clients, &view, refresh.then_some(limit))
             .await
             .ok()
     }

@@ -42,6 +42,18 @@ impl Repository {
         Ok(Self { inner, path })
     }
 
+    /// Another repository that the same git serves, by its `.git` folder.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn another(&self, git_dir: &Path) -> Result<Self, GitError> {
+        Self::open_at(RepositoryPath::new(
+            &self.path.git,
+            git_dir.to_path_buf(),
+            None,
+        ))
+    }
+
     /// Where it is: for everything that needs the `git` program.
     #[must_use]
     pub const fn path(&self) -> &RepositoryPath {

@@ -221,6 +221,9 @@ pub struct Application {
     pub sync: SyncStatus,
     /// The compared commits: `status.sync.revisions`, else `status.sync.revision`.
     pub compared_commits: Vec<String>,
+    /// What was compared: `status.sync.comparedTo.sources`, else `.source`. The compared commits
+    /// are in this order, which a changed spec may have left.
+    pub compared_sources: Vec<ApplicationSource>,
     /// `status.health.status`.
     pub health: HealthStatus,
     /// A requested or running operation.
@@ -303,6 +306,28 @@ impl Application {
                 && resource.name == object.name
                 && resource.namespace == object.namespace
         })
+    }
+
+    /// Where a source's compared commit is among [`Self::compared_commits`]: sources may have been
+    /// added or moved since the comparison. `None` where the source was not compared yet.
+    #[must_use]
+    pub fn compared_index(&self, source: usize) -> Option<usize> {
+        let wanted = self.sources.get(source)?;
+        let files = |own: &ApplicationSource| {
+            [
+                &own.repo_url,
+                &own.target_revision,
+                &own.path,
+                &own.chart,
+                &own.reference,
+            ]
+            .map(Clone::clone)
+        };
+        if self.compared_sources.is_empty() || self.sources.len() == 1 {
+            return Some(source);
+        }
+        let same = |own: &ApplicationSource| files(own) == files(wanted);
+        self.compared_sources.iter().position(same)
     }
 
     /// Whether an operation is requested or has not finished.

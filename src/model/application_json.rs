@@ -306,6 +306,7 @@ impl Application {
                 .collect(),
             sync: sync_status(&status["sync"]["status"]),
             compared_commits: commits(&status["sync"]),
+            compared_sources: sources(&status["sync"]["comparedTo"]),
             health: health_status(status["health"]["status"].as_str().unwrap_or_default()),
             operation: value["operation"]
                 .is_object()
@@ -510,6 +511,11 @@ mod tests {
         assert_eq!(app.sources[0].reference, "values");
         assert_eq!(app.sources[1].chart, "c");
         assert_eq!(app.compared_commits, ["1", "2"]);
+        assert!(app.compared_sources.is_empty());
+        assert_eq!(
+            (app.compared_index(1), app.compared_index(2)),
+            (Some(1), None)
+        );
         assert_eq!(app.history[0].commits, ["1", "2"]);
         assert_eq!(app.source_types, ["Directory", "Helm"]);
     }

@@ -19,6 +19,7 @@ mod object;
 mod observation;
 mod rights;
 mod safe;
+mod sourcing;
 mod template;
 mod trigger;
 mod workload;
@@ -45,6 +46,9 @@ pub use observation::{
 };
 pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};
+pub use sourcing::{
+    ApplicationSet, Deployer, Elsewhere, Generator, Lands, Maker, Making, Sourcing,
+};
 pub use template::{Coverage, PodTemplate};
 pub use trigger::{Levels, RequestCounter, Severity, TriggerId, TriggerRules};
 pub use workload::{

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Application, AutomationView, Blocker, Change, ClusterEvent, Commit, CommitId, Endpoint, Hpa,
-    Pod, PodTemplate, Project, ReplicaSet, Rights, TreeNode, Workload, WorkloadRef,
+    Application, AutomationView, Blocker, Change, ClusterEvent, Commit, CommitId, Elsewhere,
+    Endpoint, Hpa, Lands, Pod, PodTemplate, Project, ReplicaSet, Rights, Sourcing, TreeNode,
+    Workload, WorkloadRef,
 };
 
 /// Why a read gave nothing.
@@ -185,12 +186,15 @@ pub struct GitView {
 pub struct RenderedSource {
     /// Argo CD's word for what renders it: `Kustomize`, `Helm`.
     pub tool: String,
-    /// The folder, from the repository's root.
-    pub folder: String,
-    /// The Application's instance name, as the tracking id on the live object has it.
-    pub instance: String,
-    /// Every file that was read at the tip, by its path from the repository's root.
+    /// Where the source's files are.
+    pub sourcing: Sourcing,
+    /// Every file that was read at the tip, by its path from the repository's root. Files of
+    /// other repositories are behind their root.
     pub files: BTreeMap<String, Arc<str>>,
+    /// The other repositories.
+    pub elsewhere: Vec<Elsewhere>,
+    /// Whose comparison shows that a commit of the repository at hand was seen.
+    pub lands: Lands,
 }
 
 /// The target's document as one commit left it. Consecutive commits that left the

@@ -51,7 +51,7 @@ fn tracked_by(seen: &Seen) -> Option<String> {
 }
 
 /// `NAMESPACE_NAME` or `NAMESPACE/NAME` for Applications outside Argo CD's own namespace.
-fn split_name(name: &str) -> (Option<&str>, &str) {
+pub(super) fn split_name(name: &str) -> (Option<&str>, &str) {
     match name.split_once(['_', '/']) {
         Some((namespace, name)) => (Some(namespace), name),
         None => (None, name),
@@ -200,9 +200,43 @@ async fn by_kubernetes(
     }
 }
 
+/// Another Application, by namespace and name; without a namespace it is in Argo CD's own.
+pub(super) async fn read_named(
+    clients: &Clients,
+    (namespace, name): (Option<&str>, &str),
+) -> Result<Application, Gap> {
+    let what = format!("Application {name}");
+    if let Ok(argocd) = &clients.argocd {
+        let key = ApplicationKey {
+            app_namespace: namespace.unwrap_or_default().to_owned(),
+            ..ApplicationKey::named(name)
+        };
+        let read = argocd.application(&key, Refresh::None).await;
+        return read.map_err(|error| error.gap(what));
+    }
+    let missing = |reason, message: &str| Gap {
+        what: what.clone(),
+        reason,
+        message: message.to_owned(),
+    };
+    let Ok(cluster) = &clients.cluster else {
+        return Err(missing(GapReason::NotConfigured, "nothing to ask"));
+    };
+    let values = cluster.applications(namespace).await;
+    let values = values.map_err(|error| error.gap(&what))?;
+    let own = |value: &&serde_json::Value| {
+        value.pointer("/metadata/name").and_then(|n| n.as_str()) == Some(name)
+    };
+    match values.iter().find(own).map(Application::from_json) {
+        Some(Ok(app)) => Ok(app),
+        Some(Err(message)) => Err(missing(GapReason::Invalid, &message)),
+        None => Err(missing(GapReason::NotFound, "no such object in Kubernetes")),
+    }
+}
+
 /// The index of the source that holds manifests; a source that only lends its files
 /// to others (`ref`) holds none.
-fn source_of(app: &Application) -> usize {
+pub(super) fn source_of(app: &Application) -> usize {
     app.sources
         .iter()
         .position(|s| s.chart.is_empty() && (s.reference.is_empty() || !s.path.is_empty()))

@@ -157,7 +157,7 @@ fn file(
 fn concerns(git: &GitView, target: &WorkloadRef, file: &ChangedFile) -> bool {
     if let Some(rendered) = &git.rendered {
         let paths = [&file.path, &file.new, &file.old].into_iter().flatten();
-        let under = format!("{}/", rendered.folder);
+        let under = format!("{}/", rendered.sourcing.folder);
         return paths.into_iter().any(|path| {
             rendered.files.contains_key(path)
                 || (file.path.is_none() || file.new.is_none()) && path.starts_with(&under)

@@ -1,10 +1,11 @@
 //! The files at the tip of the branch that ships a target, for what is told from texts alone.
 
+use super::ground::{Grounds, opened};
 use super::rendered::CommitFiles;
-use super::source::{Refused, place};
+use super::source::{Refused, own_scope, place};
 use super::{Clients, Scope, Sight};
 use crate::git::{GitError, RepositoryPath};
-use crate::model::{Blocker, CommitId};
+use crate::model::{Blocker, CommitId, Elsewhere, Sourcing};
 use crate::provenance::Files;
 
 /// Where the files are.
@@ -16,6 +17,10 @@ pub struct TipFiles {
     pub branch: String,
     /// Its tip.
     pub tip: CommitId,
+    /// Where the Application's source is; `None` without an Application.
+    pub sourcing: Option<Sourcing>,
+    /// Other repositories that it is rendered from.
+    pub elsewhere: Vec<Elsewhere>,
 }
 
 /// Why there are no files.
@@ -37,24 +42,52 @@ pub async fn tip_files(
     sight: &Sight,
 ) -> Result<TipFiles, Unreadable> {
     let observation = &sight.observation;
+    let argocd = &observation.argocd;
     if let (Some(repository), Some(git)) = (&sight.repository, &observation.git) {
+        let rendered = git.rendered.as_ref();
+        let sourcing = rendered.map(|rendered| rendered.sourcing.clone());
         return Ok(TipFiles {
             repository: repository.clone(),
             branch: git.branch.clone(),
             tip: git.tip.clone(),
+            sourcing: sourcing.or_else(|| Grounds::sourcing_of(observation)),
+            elsewhere: rendered.map_or_else(Vec::new, |rendered| rendered.elsewhere.clone()),
         });
     }
-    let application = observation.argocd.application.as_ref();
-    let source = application.and_then(|app| app.sources.get(observation.argocd.source));
-    match place(clients, scope, source, None).await {
-        Ok(place) => Ok(TipFiles {
-            repository: place.repository,
-            branch: place.branch,
-            tip: place.tip,
-        }),
-        Err(Refused::Blocked(blocker)) => Err(Unreadable::Blocked(blocker)),
-        Err(Refused::Failed(error)) => Err(Unreadable::Failed(error)),
-    }
+    let source = argocd.application.as_ref();
+    let source = source.and_then(|app| app.sources.get(argocd.source));
+    let place = match place(clients, &own_scope(scope, observation), source, None).await {
+        Ok(place) => place,
+        Err(Refused::Blocked(blocker)) => return Err(Unreadable::Blocked(blocker)),
+        Err(Refused::Failed(error)) => return Err(Unreadable::Failed(error)),
+    };
+    let mut grounds = Grounds::of(place, observation);
+    let mut gaps = Vec::new();
+    grounds.complete((clients, scope), &mut gaps).await;
+    let settled = tokio::task::spawn_blocking(move || {
+        let settled = grounds.settle(&mut gaps);
+        settled.map(|()| grounds)
+    });
+    let grounds = match settled.await {
+        Ok(Ok(grounds)) => grounds,
+        Ok(Err(error)) => return Err(Unreadable::Failed(error)),
+        Err(_) => return Err(Unreadable::Failed(GitError::Interrupted)),
+    };
+    let sourcing = argocd.application.as_ref().map(|_| grounds.sourcing(0));
+    let elsewhere = grounds.elsewhere(0);
+    let own = grounds.into_own();
+    own.map_or_else(
+        || Err(Unreadable::Failed(GitError::Interrupted)),
+        |place| {
+            Ok(TipFiles {
+                repository: place.repository,
+                branch: place.branch,
+                tip: place.tip,
+                sourcing,
+                elsewhere,
+            })
+        },
+    )
 }
 
 impl TipFiles {
@@ -65,6 +98,7 @@ impl TipFiles {
     /// When the tree or one of the files that were asked for could not be read.
     pub fn with<T>(&self, ask: impl FnOnce(&dyn Files) -> T) -> Result<T, GitError> {
         let repository = self.repository.open()?;
-        CommitFiles::at(&repository, &self.tip).ask(ask)
+        let others = opened(&repository, &self.elsewhere)?;
+        CommitFiles::at((&repository, &self.tip), &others).ask(ask)
     }
 }

@@ -10,6 +10,7 @@ mod companions;
 mod departed;
 mod early;
 mod files;
+mod ground;
 mod many;
 mod overrides;
 mod rendered;
@@ -84,6 +85,9 @@ pub struct Scope {
     pub automation: bool,
     /// Whether pins that earlier commits made are looked for, to take them back.
     pub holds: bool,
+    /// Where several repositories are rendered into the object: the one that decides the number
+    /// of replicas is meant, not the one that decides the image.
+    pub replicas: bool,
     /// How many states of the template are wanted at most.
     pub depth: usize,
     /// The file from which a run took the target's document: the object and the document

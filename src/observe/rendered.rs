@@ -9,35 +9,55 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Scope;
+use super::ground::{Grounds, opened};
 use super::overrides::overrides;
 use super::source::{Place, application_proof, reproduces};
 use super::states::{Walked, Wanted, enough, fields_of, is_absent};
 use crate::git::{GitError, Repository};
-use crate::manifest::to_yaml;
+use crate::manifest::{Path, Step, to_yaml};
 use crate::model::{
-    Application, ApplicationSource, Blocker, CommitId, DocumentFields, GitView, HistoryEnd,
-    Observation, PodTemplate, RenderedSource, SideChange, TemplateState, WorkloadRef, mask_url,
+    Application, ApplicationSource, Blocker, CommitId, DocumentFields, Elsewhere, GitView,
+    HistoryEnd, Lands, Making, ObjectRef, Observation, PodTemplate, RenderedSource, SideChange,
+    Sourcing, TemplateState, WorkloadRef, mask_url,
 };
 use crate::provenance::{self, Files, Rendered, Subject, Tool};
 
 /// Changes of one input that are looked at, at most.
 const CHANGES: usize = 200;
 
-/// The files of one commit, each read when it is asked for.
+/// The files of one commit, each read when it is asked for, with those of other repositories
+/// behind their roots.
 pub(super) struct CommitFiles<'r> {
     repository: &'r Repository,
     commit: &'r CommitId,
+    others: &'r [(Repository, Elsewhere)],
     /// The first file that is there and could not be read.
     failed: RefCell<Option<GitError>>,
 }
 
 impl<'r> CommitFiles<'r> {
-    pub(super) fn at(repository: &'r Repository, commit: &'r CommitId) -> Self {
+    pub(super) fn at(
+        (repository, commit): (&'r Repository, &'r CommitId),
+        others: &'r [(Repository, Elsewhere)],
+    ) -> Self {
         Self {
             repository,
             commit,
+            others,
             failed: RefCell::default(),
         }
+    }
+
+    /// The repository and the commit that a path is in, and the path there. `None` for a
+    /// repository that is not here.
+    fn place<'p>(&self, path: &'p str) -> Option<(&Repository, &CommitId, &'p str)> {
+        if !path.starts_with("//") {
+            return Some((self.repository, self.commit, path));
+        }
+        self.others.iter().find_map(|(repository, other)| {
+            let rest = path.strip_prefix(&other.root)?;
+            Some((repository, &other.commit, rest))
+        })
     }
 
     /// The answer, if every file that it rests on could be read.
@@ -56,7 +76,8 @@ impl<'r> CommitFiles<'r> {
 
 impl Files for CommitFiles<'_> {
     fn text(&self, path: &str) -> Option<Arc<str>> {
-        match self.repository.blob_at(self.commit, path) {
+        let (repository, commit, path) = self.place(path)?;
+        match repository.blob_at(commit, path) {
             Ok(blob) => String::from_utf8(blob?.bytes).ok().map(Arc::from),
             Err(GitError::NotAFile { .. }) => None,
             Err(error) => {
@@ -67,11 +88,14 @@ impl Files for CommitFiles<'_> {
     }
 
     fn list(&self, folder: &str) -> Vec<String> {
+        let Some((repository, commit, folder)) = self.place(folder) else {
+            return Vec::new();
+        };
         let prefix = match folder {
             "" => String::new(),
             _ => format!("{folder}/"),
         };
-        let below = match self.repository.files_under(self.commit, folder, true) {
+        let below = match repository.files_under(commit, folder, true) {
             Ok(files) => files,
             Err(GitError::NoSuchPath { .. }) => Vec::new(),
             Err(error) => {
@@ -130,15 +154,47 @@ impl Shipped {
             return Ok(text.and_then(|text| fields_of(&text, &self.target)));
         };
         let target = self.target.object();
-        let subject = Subject {
-            application: application.as_ref(),
-            source: *source,
-            instance: &rendered.instance,
-            ..Subject::plain(&rendered.folder, &target)
-        };
-        let object = CommitFiles::at(repository, commit)
+        let subject = Subject::of(application.as_ref(), *source, &rendered.sourcing, &target);
+        let others = opened(repository, &rendered.elsewhere)?;
+        let object = CommitFiles::at((repository, commit), &others)
             .ask(|files| provenance::render(files, &subject).ok())?;
         Ok(object.and_then(|rendered| fields(&rendered.object)))
+    }
+
+    /// Whether live Applications have what their makers make at a commit: the target's own first,
+    /// then what makes that. `None` where it cannot be told.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn is_as_made_at(
+        &self,
+        repository: &Repository,
+        commit: &CommitId,
+        live: &[Application],
+    ) -> Result<Option<bool>, GitError> {
+        let Some((rendered, _, source)) = &self.rendered else {
+            return Ok(None);
+        };
+        let others = opened(repository, &rendered.elsewhere)?;
+        let (mut sourcing, mut source) = (&rendered.sourcing, *source);
+        for application in live {
+            let asked = (application, source);
+            let holds = CommitFiles::at((repository, commit), &others)
+                .ask(|files| provenance::is_as_made(files, sourcing, asked).ok())?;
+            match holds {
+                Some(true) => {}
+                other => return Ok(other),
+            }
+            match sourcing.making.as_deref().map(Making::deployer) {
+                Some(Some(deployer)) => {
+                    (sourcing, source) = (&deployer.sourcing, deployer.source);
+                }
+                // An ApplicationSet is the last in the chain.
+                Some(None) => break,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(true))
     }
 
     /// Whether a commit has no document of the target in its file; `None` where that cannot
@@ -163,59 +219,142 @@ fn fields(object: &Value) -> Option<DocumentFields> {
     })
 }
 
-/// Fills in Git's side of a source that is rendered. `false`: it is not one.
+/// Fills in Git's side of a source that is rendered, and tells which of the repositories a commit
+/// goes into. `None`: it is not rendered.
 pub(super) fn read(
-    repository: &Repository,
-    place: &Place,
+    grounds: &Grounds,
     (scope, source): (&Scope, &ApplicationSource),
     seen: &mut Observation,
-) -> Result<bool, GitError> {
-    let folder = source.path.trim_matches('/').trim_start_matches("./");
-    let folder = if folder == "." { "" } else { folder }.to_owned();
+) -> Result<Option<usize>, GitError> {
+    let Some(own) = grounds.own() else {
+        return Ok(None);
+    };
+    let repository = own.repository.open()?;
+    let first = Seat::at(grounds, 0)?;
     let application = seen.argocd.application.as_ref();
     let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
     let sections = source.kustomize.is_some() || source.helm.is_some();
-    let decides = !overrides(repository, &place.tip, &folder, name)?.is_empty();
+    let decides = !overrides(&repository, &own.tip, &first.sourcing.folder, name)?.is_empty();
     if scope.file.is_some() || !(sections || decides) {
-        return Ok(false);
+        return Ok(None);
     }
     let target = seen.target.object();
     let asked = {
-        let subject = Subject::seen(seen, &target, &folder);
-        CommitFiles::at(repository, &place.tip).ask(|files| {
-            match provenance::tool(files, &subject) {
-                Ok(Tool::Kustomize | Tool::Helm) => Some(look(files, &subject)),
+        let subject = first.subject(seen, &target);
+        CommitFiles::at((&repository, &own.tip), &first.others).ask(
+            |files| match provenance::tool(files, &subject) {
+                Ok(Tool::Kustomize | Tool::Helm) => Some(look(files, &subject, scope)),
                 Ok(Tool::Directory | Tool::Jsonnet | Tool::Plugin) => None,
                 Err(blocker) => Some(Err(blocker)),
-            }
-        })?
+            },
+        )?
     };
-    let (rendered, files) = match asked {
-        None => return Ok(false),
-        Some(Ok(found)) => found,
-        Some(Err(blocker)) => {
+    let found = match asked {
+        None => return Ok(None),
+        Some(found) => found.and_then(|found| moved(grounds, (first, found), (scope, seen))),
+    };
+    let (seat, found) = match found {
+        Ok(found) => found,
+        Err(blocker) => {
             seen.source_blockers.push(blocker);
-            return Ok(true);
+            return Ok(Some(0));
         }
     };
-    let view = view(
-        repository,
-        place,
-        (scope, seen),
-        Inputs {
-            folder,
-            rendered,
-            files,
-        },
-    )?;
+    let home = seat.home;
+    let view = view(&seat, (scope, seen), found)?;
     seen.git = Some(view);
-    Ok(true)
+    Ok(Some(home))
 }
 
-type Look = Result<(Rendered, BTreeMap<String, Arc<str>>), Blocker>;
+/// The repositories, seen from one of them.
+struct Seat<'g> {
+    grounds: &'g Grounds,
+    /// The one that a commit goes into.
+    home: usize,
+    repository: Repository,
+    sourcing: Sourcing,
+    others: Vec<(Repository, Elsewhere)>,
+}
+
+impl<'g> Seat<'g> {
+    fn at(grounds: &'g Grounds, home: usize) -> Result<Self, GitError> {
+        let place = grounds.place(home).ok_or(GitError::Interrupted)?;
+        let repository = place.repository.open()?;
+        Ok(Self {
+            grounds,
+            home,
+            sourcing: grounds.sourcing(home),
+            others: opened(&repository, &grounds.elsewhere(home))?,
+            repository,
+        })
+    }
+
+    fn place(&self) -> Result<&Place, GitError> {
+        self.grounds.place(self.home).ok_or(GitError::Interrupted)
+    }
+
+    fn subject<'a>(&'a self, seen: &'a Observation, target: &'a ObjectRef) -> Subject<'a> {
+        Subject::seen(seen, target, &self.sourcing)
+    }
+
+    fn files<'a>(&'a self, commit: &'a CommitId) -> CommitFiles<'a> {
+        CommitFiles::at((&self.repository, commit), &self.others)
+    }
+}
+
+/// Takes the seat of the repository whose file decides the field that is asked about.
+fn moved<'g>(
+    grounds: &'g Grounds,
+    (seat, found): (Seat<'g>, Found),
+    (scope, seen): (&Scope, &Observation),
+) -> Result<(Seat<'g>, Found), Blocker> {
+    let unread = |error: GitError| {
+        Blocker::new(
+            "repository-unreadable",
+            error.to_string(),
+            "check the clone with `git fsck`",
+        )
+    };
+    let target = seen.target.object();
+    let Some((file, makers)) = found.decides.clone() else {
+        return Ok((seat, found));
+    };
+    let (Some(label), file) = provenance::parted(&file) else {
+        return Ok((seat, found));
+    };
+    let Some(home) = grounds.of_label(label) else {
+        return Ok((seat, found));
+    };
+    let other = Seat::at(grounds, home).map_err(unread)?;
+    let tip = other.place().map_err(unread)?.tip.clone();
+    let again = {
+        let subject = other.subject(seen, &target);
+        other
+            .files(&tip)
+            .ask(|files| look(files, &subject, scope))
+            .map_err(unread)?
+    };
+    let file = Some((file.to_owned(), makers));
+    again.map(|again| {
+        let found = Found {
+            decides: file,
+            ..again
+        };
+        (other, found)
+    })
+}
+
+/// The object at the tip and what it rests on.
+struct Found {
+    rendered: Rendered,
+    files: BTreeMap<String, Arc<str>>,
+    /// The file that decides the field that is asked about, the first container's image unless the
+    /// replicas are, and by how many makers of Applications it does.
+    decides: Option<(String, usize)>,
+}
 
 /// The object at the tip, if all of its pod template can be told, with the files it rests on.
-fn look(files: &dyn Files, subject: &Subject<'_>) -> Look {
+fn look(files: &dyn Files, subject: &Subject<'_>, scope: &Scope) -> Result<Found, Blocker> {
     let rendered = provenance::render(files, subject)?;
     if let Some((path, why)) = untold(&rendered) {
         return Err(Blocker::new(
@@ -229,7 +368,18 @@ fn look(files: &dyn Files, subject: &Subject<'_>) -> Look {
         .iter()
         .filter_map(|path| Some((path.clone(), files.text(path)?)))
         .collect();
-    Ok((rendered, texts))
+    let containers = Path::of_keys(["spec", "template", "spec", "containers"]);
+    let image = containers.child(Step::Index(0)).key("image");
+    let replicas = Path::of_keys(["spec", "replicas"]);
+    let mut decides = None;
+    for field in scope.replicas.then_some(replicas).iter().chain([&image]) {
+        decides = decides.or(provenance::deciding_file(files, subject, field)?);
+    }
+    Ok(Found {
+        decides,
+        rendered,
+        files: texts,
+    })
 }
 
 /// A part of the pod template that cannot be told.
@@ -239,20 +389,14 @@ fn untold(rendered: &Rendered) -> Option<(String, &str)> {
     Some((path.to_string(), why))
 }
 
-struct Inputs {
-    folder: String,
-    rendered: Rendered,
-    files: BTreeMap<String, Arc<str>>,
-}
-
 fn view(
-    repository: &Repository,
-    place: &Place,
+    seat: &Seat<'_>,
     (scope, seen): (&Scope, &Observation),
-    inputs: Inputs,
+    found: Found,
 ) -> Result<GitView, GitError> {
-    let file = main_file(&inputs);
-    let walked = walk(repository, &place.tip, (scope, seen), (&inputs, &file))?;
+    let (repository, place) = (&seat.repository, seat.place()?);
+    let file = main_file(seat, &found);
+    let walked = walk(seat, &place.tip, (scope, seen), (&found, &file))?;
     let (proof, proven) = match (application_proof(seen), reproduces(&walked, seen)) {
         (Some(proof), _) => (proof, true),
         (None, 0) => (
@@ -274,19 +418,23 @@ fn view(
         walked.states.iter().position(reached)
     };
     let application = seen.argocd.application.as_ref();
+    let lands = match found.decides {
+        Some((_, makers @ 1..)) => Lands::Maker(makers),
+        _ => Lands::Source(seat.grounds.source(seat.home)),
+    };
     let history = application.map_or(&[][..], |app| &app.history);
     let deployed = history.iter().enumerate().filter_map(|(position, entry)| {
-        let text = entry.commits.get(seen.argocd.source)?;
+        // A maker's commits are in no history of the Application that it makes.
+        let Lands::Source(source) = lands else {
+            return None;
+        };
+        let text = entry.commits.get(source)?;
         Some((position, state_of(&CommitId::parse(text).ok()?)?))
     });
     let resolved = scope.commit.as_ref().and_then(|text| {
         let id = repository.resolve(text).ok()?;
         let state = state_of(&id)?;
         Some((id, state))
-    });
-    let tracking = seen.cluster.workload.as_ref().and_then(|workload| {
-        let id = workload.annotations.get("argocd.argoproj.io/tracking-id")?;
-        Some(id.split_once(':')?.0.to_owned())
     });
     Ok(GitView {
         repository: mask_url(&place.remote.configured_url.without_credentials()),
@@ -295,10 +443,10 @@ fn view(
         branch: place.branch.clone(),
         tip: place.tip.clone(),
         file,
-        text: Arc::from(to_yaml(&inputs.rendered.object)),
+        text: Arc::from(to_yaml(&found.rendered.object)),
         proof,
         proven,
-        side_changes: side_changes(repository, &walked.states, &inputs),
+        side_changes: side_changes(repository, &walked.states, &found),
         deployed: deployed.collect(),
         resolved,
         history_end: walked.end,
@@ -308,16 +456,23 @@ fn view(
         named_in: Vec::new(),
         states: walked.states,
         rendered: Some(RenderedSource {
-            tool: inputs.rendered.tool.to_string(),
-            folder: inputs.folder,
-            instance: tracking.unwrap_or_default(),
-            files: inputs.files,
+            tool: found.rendered.tool.to_string(),
+            sourcing: seat.sourcing.clone(),
+            files: found.files,
+            elsewhere: seat.grounds.elsewhere(seat.home),
+            lands,
         }),
     })
 }
 
-/// The file that stands for the source: the folder's own kustomization or values.
-fn main_file(inputs: &Inputs) -> String {
+/// The file that stands for the source: the folder's own kustomization or values; where its
+/// folder is in another repository, the file that decides.
+fn main_file(seat: &Seat<'_>, found: &Found) -> String {
+    if let Some((file, makers)) = &found.decides
+        && (seat.home > 0 || *makers > 0)
+    {
+        return file.clone();
+    }
     let names = [
         "kustomization.yaml",
         "kustomization.yml",
@@ -325,24 +480,27 @@ fn main_file(inputs: &Inputs) -> String {
         "values.yaml",
         "Chart.yaml",
     ];
-    let at = |name: &str| match inputs.folder.as_str() {
+    let at = |name: &str| match seat.sourcing.folder.as_str() {
         "" => name.to_owned(),
         folder => format!("{folder}/{name}"),
     };
-    let found = names.iter().map(|name| at(name));
-    let mut there = found.filter(|path| inputs.files.contains_key(path));
+    let all = names.iter().map(|name| at(name));
+    let mut there = all.filter(|path| found.files.contains_key(path));
     there.next().unwrap_or_else(|| at("kustomization.yaml"))
 }
 
-/// The object at every commit that changed one of today's inputs.
+/// The object at every commit that changed one of today's inputs in the repository at hand. The
+/// others stay as they are today.
 fn walk(
-    repository: &Repository,
+    seat: &Seat<'_>,
     tip: &CommitId,
     (scope, seen): (&Scope, &Observation),
-    (inputs, file): (&Inputs, &str),
+    (found, file): (&Found, &str),
 ) -> Result<Walked, GitError> {
+    let repository = &seat.repository;
     let mut commits = BTreeSet::new();
-    for path in inputs.files.keys() {
+    let here = found.files.keys().filter(|path| !path.starts_with("//"));
+    for path in here {
         let mut count = 0;
         repository.history_of(tip, path, |change| {
             commits.insert(change.commit.id);
@@ -360,14 +518,15 @@ fn walk(
         may_stop: scope.commit.is_none(),
     };
     let target = seen.target.object();
-    let subject = Subject::seen(seen, &target, &inputs.folder);
+    let subject = seat.subject(seen, &target);
     let mut walked = Walked {
         states: Vec::new(),
         end: HistoryEnd::Root,
         versions: Vec::new(),
     };
     for id in repository.in_log_order(tip, commits)? {
-        let rendered = CommitFiles::at(repository, &id)
+        let rendered = seat
+            .files(&id)
             .ask(|files| provenance::render(files, &subject).ok())?;
         // Before this it was rendered otherwise, or was not there.
         let Some(rendered) = rendered.filter(|rendered| untold(rendered).is_none()) else {
@@ -401,13 +560,13 @@ fn walk(
 fn side_changes(
     repository: &Repository,
     states: &[TemplateState],
-    inputs: &Inputs,
+    found: &Found,
 ) -> Vec<SideChange> {
     let newest = states.iter().take(4);
     let of = |state: &TemplateState| {
         let files = repository.changed_files(&state.commit.id);
         let files = files.unwrap_or_default().into_iter();
-        let others = files.filter(|file| !inputs.files.contains_key(&file.path));
+        let others = files.filter(|file| !found.files.contains_key(&file.path));
         let commit = state.commit.id.as_str().to_owned();
         others
             .map(|file| SideChange {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::companions::companions;
 use super::early::Early;
+use super::ground::{self, Grounds};
 use super::search::{Candidate, Files, Found, look_into, search};
 use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
 use super::{Clients, Error, Scope, automation, change, overrides, rendered};
-use crate::git::{GitError, Remote, RemoteUrl, Repository, RepositoryPath};
+use crate::git::{GitError, Remote, RemoteErrorKind, RemoteUrl, Repository, RepositoryPath};
 use crate::model::{
     Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, GitView, HistoryEnd,
     Observation, mask_url,
@@ -36,7 +37,14 @@ pub(super) async fn look(
         .as_ref()
         .and_then(|app| app.sources.get(observation.argocd.source))
         .cloned();
-    let place = match place(clients, scope, source.as_ref(), early).await {
+    let place = match place(
+        clients,
+        &own_scope(scope, observation),
+        source.as_ref(),
+        early,
+    )
+    .await
+    {
         Ok(place) => place,
         Err(Refused::Blocked(blocker)) => {
             observation.source_blockers.push(blocker);
@@ -50,21 +58,45 @@ pub(super) async fn look(
             return Err(error.into());
         }
     };
-    let path = place.repository.clone();
-    let mut place = place;
-    deepen(&mut place, observation).await;
+    let mut grounds = Grounds::of(place, observation);
+    let gaps = &mut observation.gaps;
+    grounds.complete((clients, scope), gaps).await;
+    if let Err(refused) = grounds.takes(scope, clients) {
+        return match refused {
+            Refused::Blocked(blocker) => {
+                observation.source_blockers.push(blocker);
+                Ok(None)
+            }
+            Refused::Failed(error) => Err(error.into()),
+        };
+    }
+    grounds.deepen(observation).await;
     let scope = scope.clone();
     let taken = std::mem::replace(observation, blank(observation));
     let (seen, result) = tokio::task::spawn_blocking(move || {
         let mut seen = taken;
-        let result = read(&place, &scope, source.as_ref(), &mut seen);
+        let result = grounds
+            .settle(&mut seen.gaps)
+            .and_then(|()| read(&grounds, &scope, source.as_ref(), &mut seen));
         (seen, result)
     })
     .await
     .map_err(|_| GitError::Interrupted)?;
     *observation = seen;
-    result?;
-    Ok(Some(path))
+    Ok(Some(result?))
+}
+
+/// Of an Application with several repositories `--repo` may name another one's clone.
+pub(super) fn own_scope(scope: &Scope, observation: &Observation) -> Scope {
+    let argocd = &observation.argocd;
+    let application = argocd.application.as_ref();
+    if !application.is_some_and(|app| ground::are_several(app, argocd.source)) {
+        return scope.clone();
+    }
+    Scope {
+        branch: scope.branch.clone(),
+        ..ground::beside(scope)
+    }
 }
 
 /// A stand-in while the observation is worked on in another thread.
@@ -116,8 +148,11 @@ pub(super) async fn place(
     source: Option<&ApplicationSource>,
     early: Option<Early>,
 ) -> Result<Place, Refused> {
+    if let Some(chart) = source.filter(|source| !source.chart.is_empty()) {
+        return Err(Refused::Blocked(in_a_registry(chart)));
+    }
     let wanted = source
-        .filter(|source| !source.repo_url.is_empty() && source.chart.is_empty())
+        .filter(|source| !source.repo_url.is_empty())
         .and_then(|source| RemoteUrl::parse(&source.repo_url).ok());
     let (repository, remote) = clone_of(clients, scope, wanted.as_ref()).await?;
     let named = scope.branch.clone().or_else(|| {
@@ -157,13 +192,66 @@ pub(super) async fn place(
                 ))
             })?,
     };
-    let tip = repository.fetch(&remote.name, &branch).await?;
+    let tip = match repository.fetch(&remote.name, &branch).await {
+        Ok(tip) => tip,
+        Err(error) => return Err(no_branch(&repository, &remote, &branch, error).await),
+    };
     Ok(Place {
         repository,
         remote,
         branch,
         tip,
     })
+}
+
+/// A chart of a Helm or OCI registry: what it makes of its values is in no Git repository.
+fn in_a_registry(source: &ApplicationSource) -> Blocker {
+    let files = source.helm.as_ref().and_then(|helm| helm.get("valueFiles"));
+    let files = files.and_then(|files| files.as_array());
+    let files = files.into_iter().flatten().filter_map(|file| file.as_str());
+    let files: Vec<&str> = files.collect();
+    let values = match files.is_empty() {
+        true => String::new(),
+        false => format!(", with values from {}", files.join(", ")),
+    };
+    Blocker::new(
+        "helm-chart",
+        format!(
+            "the Application deploys chart {} {} from {}{values}: what the chart makes of them is in no \
+             Git repository",
+            source.chart,
+            source.target_revision,
+            mask_url(&source.repo_url)
+        ),
+        "change the values or targetRevision by hand where they are written",
+    )
+}
+
+/// A targetRevision that is no branch may be a tag: that is said, and not that it cannot be read.
+async fn no_branch(
+    repository: &RepositoryPath,
+    remote: &Remote,
+    name: &str,
+    error: GitError,
+) -> Refused {
+    if !matches!(
+        error.remote_kind(),
+        Some(RemoteErrorKind::BranchNotFound { .. })
+    ) {
+        return error.into();
+    }
+    let tag = format!("refs/tags/{}", name.trim_start_matches("refs/tags/"));
+    match repository.remote_refs(&remote.name, &[&tag]).await {
+        Ok(found) if !found.is_empty() => Refused::Blocked(Blocker::new(
+            "pinned",
+            format!(
+                "targetRevision {name} is a tag of {}: a push to a branch changes nothing",
+                mask_url(&remote.configured_url.without_credentials())
+            ),
+            "change targetRevision where the Application is defined",
+        )),
+        _ => error.into(),
+    }
 }
 
 fn is_commit(text: &str) -> bool {
@@ -270,7 +358,7 @@ async fn open(
 }
 
 /// A shallow clone shows a wrong beginning: the rest is fetched.
-async fn deepen(place: &mut Place, observation: &mut Observation) {
+pub(super) async fn deepen(place: &mut Place, observation: &mut Observation) {
     let path = place.repository.clone();
     let shallow = tokio::task::spawn_blocking(move || path.open().map(|r| r.is_shallow())).await;
     if !matches!(shallow, Ok(Ok(true))) {
@@ -301,15 +389,24 @@ async fn deepen(place: &mut Place, observation: &mut Observation) {
     }
 }
 
-/// Everything that needs the object database.
+/// Everything that needs the object database. Gives the repository that a commit goes into.
 fn read(
-    place: &Place,
+    grounds: &Grounds,
     scope: &Scope,
     source: Option<&ApplicationSource>,
     seen: &mut Observation,
-) -> Result<(), GitError> {
+) -> Result<RepositoryPath, GitError> {
+    let home = match source {
+        Some(source) => rendered::read(grounds, (scope, source), seen)?,
+        None => None,
+    };
+    let place = grounds.place(home.unwrap_or(0));
+    let place = place.ok_or(GitError::Interrupted)?;
     let repository = place.repository.open()?;
-    read_source(&repository, place, (scope, source), seen)?;
+    seen.signs_commits = repository.signing().ok().map(|signing| signing.wanted);
+    if home.is_none() {
+        read_documents(&repository, place, (scope, source), seen)?;
+    }
     if let (Some(undo), Some(git)) = (&scope.undo, &mut seen.git) {
         git.change = Some(change::read(&repository, git, (undo, &seen.target))?);
     }
@@ -317,21 +414,16 @@ fn read(
         let target = seen.target.clone();
         automation::read(&repository, git, (scope, &target), &mut seen.automation);
     }
-    Ok(())
+    Ok(place.repository.clone())
 }
 
-fn read_source(
+/// The document of a target that stands in a file.
+fn read_documents(
     repository: &Repository,
     place: &Place,
     (scope, source): (&Scope, Option<&ApplicationSource>),
     seen: &mut Observation,
 ) -> Result<(), GitError> {
-    seen.signs_commits = repository.signing().ok().map(|signing| signing.wanted);
-    if let Some(source) = source
-        && rendered::read(repository, place, (scope, source), seen)?
-    {
-        return Ok(());
-    }
     let files = source.map_or_else(Files::all, Files::of);
     let found = candidates(repository, place, scope, &files, seen)?;
     let Some((candidate, proof, proven, walked)) = choose(repository, place, scope, found, seen)?

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use super::{Blocker, Goal, Intent, Request, windows};
 use crate::model::{
-    Allowed, Application, IgnoreDifference, Observation, OperationPhase, OperationState, Right,
-    Workload,
+    Allowed, Application, IgnoreDifference, Lands, Making, Observation, OperationPhase,
+    OperationState, Right, Workload,
 };
 
 /// An operation that runs longer than this is taken to wait for something.
@@ -60,7 +60,43 @@ pub(super) fn landing(observation: &Observation, request: &Request, changes_git:
         }
         None => found.warnings.push(no_application(observation)),
     }
+    for maker in makers(observation) {
+        found.blockers.extend(still(maker));
+        found.blockers.extend(uncompared(maker));
+        found.blockers.extend(maker_sync(maker, observation));
+    }
     found
+}
+
+/// The Applications through which a commit reaches the target's own.
+fn makers(observation: &Observation) -> Vec<&Application> {
+    let git = observation.git.as_ref();
+    let Some(rendered) = git.and_then(|git| git.rendered.as_ref()) else {
+        return Vec::new();
+    };
+    let Lands::Maker(count) = rendered.lands else {
+        return Vec::new();
+    };
+    let makers = rendered.sourcing.makers().take(count);
+    let makers = makers.filter_map(Making::deployer);
+    makers.map(|deployer| &deployer.application).collect()
+}
+
+/// What keeps a maker from syncing what it makes.
+fn maker_sync(app: &Application, observation: &Observation) -> Option<Blocker> {
+    let name = &app.name;
+    if !app.auto_sync.enabled {
+        return Some(Blocker::new(
+            "auto-sync-off",
+            format!(
+                "auto-sync of Application {name}, which makes the target's own, is off: a push is not applied by itself"
+            ),
+            format!(
+                "push with --wait=false, then an identity with the `sync` right runs `argocd app sync {name}`"
+            ),
+        ));
+    }
+    running_operation(app, observation.at)
 }
 
 fn no_application(observation: &Observation) -> String {
@@ -95,26 +131,7 @@ fn application_blockers(
     found: &mut Landing,
 ) {
     let name = &app.name;
-    if app
-        .annotations
-        .get("argocd.argoproj.io/skip-reconcile")
-        .is_some_and(|v| v == "true")
-    {
-        found.blockers.push(Blocker::new(
-            "skip-reconcile",
-            format!("Argo CD ignores Application {name} (annotation skip-reconcile)"),
-            format!(
-                "remove the annotation argocd.argoproj.io/skip-reconcile from Application {name}"
-            ),
-        ));
-    }
-    if app.deleting {
-        found.blockers.push(Blocker::new(
-            "application-deleting",
-            format!("Application {name} is being deleted"),
-            format!("find out who deletes Application {name} and why"),
-        ));
-    }
+    found.blockers.extend(still(app));
     syncs(app, observation, request, found);
     if let Some(blocker) = pinned(app, observation.argocd.source) {
         found.blockers.push(blocker);
@@ -135,15 +152,50 @@ fn application_blockers(
             "Argo CD Image Updater watches Application {name} and may bump the image again; stop it before or after the rollback"
         ));
     }
-    for (kind, message) in &app.conditions {
-        if matches!(kind.as_str(), "ComparisonError" | "InvalidSpecError") {
-            found.blockers.push(Blocker::new(
-                "comparison-error",
-                format!("Argo CD cannot compare Application {name}: {kind}: {message}"),
-                "clear that error first; nothing is synced while it stands",
-            ));
-        }
+    found.blockers.extend(uncompared(app));
+}
+
+/// An Application that Argo CD does nothing for.
+fn still(app: &Application) -> Vec<Blocker> {
+    let (name, mut found) = (&app.name, Vec::new());
+    if app
+        .annotations
+        .get("argocd.argoproj.io/skip-reconcile")
+        .is_some_and(|v| v == "true")
+    {
+        found.push(Blocker::new(
+            "skip-reconcile",
+            format!("Argo CD ignores Application {name} (annotation skip-reconcile)"),
+            format!(
+                "remove the annotation argocd.argoproj.io/skip-reconcile from Application {name}"
+            ),
+        ));
     }
+    if app.deleting {
+        found.push(Blocker::new(
+            "application-deleting",
+            format!("Application {name} is being deleted"),
+            format!("find out who deletes Application {name} and why"),
+        ));
+    }
+    found
+}
+
+/// An Application that cannot be compared.
+fn uncompared(app: &Application) -> Vec<Blocker> {
+    let is_error = |kind: &str| matches!(kind, "ComparisonError" | "InvalidSpecError");
+    let errors = app.conditions.iter().filter(|(kind, _)| is_error(kind));
+    let blocker = |(kind, message): &(String, String)| {
+        Blocker::new(
+            "comparison-error",
+            format!(
+                "Argo CD cannot compare Application {}: {kind}: {message}",
+                app.name
+            ),
+            "clear that error first; nothing is synced while it stands",
+        )
+    };
+    errors.map(blocker).collect()
 }
 
 /// Auto-sync that is off and an operation that is in the way: blockers, unless this

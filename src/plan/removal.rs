@@ -49,7 +49,7 @@ pub(super) fn prepare(
             "rendered",
             format!(
                 "{} renders it from {}: which of these files go with it is not known",
-                rendered.tool, rendered.folder
+                rendered.tool, rendered.sourcing.folder
             ),
             "abort without --delete, and remove its files by hand",
         )));

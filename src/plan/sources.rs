@@ -5,7 +5,7 @@ use super::document::Document;
 use super::{Blocker, Target};
 use crate::manifest::Path;
 use crate::model::{GitView, Observation, RenderedSource};
-use crate::provenance::{Subject, Touched, edit_to};
+use crate::provenance::{Subject, Touched, edit_to, parted};
 
 /// The files that are really edited, and which other objects the same edit changes. Where the
 /// document stands in a file these are the given ones.
@@ -17,7 +17,7 @@ pub(super) fn real(
 ) -> Result<(Vec<EditedFile>, Vec<Touched>), Blocker> {
     match &git.rendered {
         None => Ok((files, Vec::new())),
-        Some(rendered) => files_for(observation, rendered, after),
+        Some(rendered) => files_for(observation, (git, rendered), after),
     }
 }
 
@@ -25,13 +25,20 @@ pub(super) fn real(
 /// them again, and which other objects the same edit changes.
 fn files_for(
     observation: &Observation,
-    rendered: &RenderedSource,
+    (git, rendered): (&GitView, &RenderedSource),
     after: &Document,
 ) -> Result<(Vec<EditedFile>, Vec<Touched>), Blocker> {
     let target = observation.target.object();
-    let subject = Subject::seen(observation, &target, &rendered.folder);
+    let subject = Subject::seen(observation, &target, &rendered.sourcing);
     let object = after.at(&Path::new(Vec::new())).unwrap_or_default();
     let edited = edit_to(&rendered.files, &subject, &object)?;
+    if let Some(blocker) = edited
+        .files
+        .iter()
+        .find_map(|file| elsewhere(git, &file.path))
+    {
+        return Err(blocker);
+    }
     let files = edited.files.into_iter().map(|file| EditedFile {
         path: file.path,
         before: file.before,
@@ -40,6 +47,24 @@ fn files_for(
         added: false,
     });
     Ok((files.collect(), edited.also))
+}
+
+/// A file of another repository is not in the commit.
+fn elsewhere(git: &GitView, path: &str) -> Option<Blocker> {
+    let (Some(repository), path) = parted(path) else {
+        return None;
+    };
+    Some(Blocker::new(
+        "other-repository",
+        format!(
+            "{path} of {repository} decides a part of it, and this plan is one commit in {}",
+            git.repository
+        ),
+        format!(
+            "change {path} of {repository} by hand, or only what {} decides",
+            git.repository
+        ),
+    ))
 }
 
 /// Lines of a rendered object are in no file; the plan names the first file that is edited.

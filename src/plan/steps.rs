@@ -1,7 +1,7 @@
 //! The steps of a plan, by route, each with its deadline.
 
 use super::{Action, Goal, Intent, Request, Step};
-use crate::model::{Observation, Workload};
+use crate::model::{ApplicationSet, Lands, Making, Observation, Workload};
 
 /// The worst time until Argo CD sees a pushed commit by itself: 120 s between
 /// reconciliations, up to 60 s of jitter, and 180 s for which the repo-server may
@@ -49,6 +49,7 @@ pub(super) fn steps(observation: &Observation, request: &Request, course: Course
     let mut steps = Steps {
         request,
         workload: observation.cluster.workload.as_ref(),
+        set_poll: set_poll(observation),
         list: Vec::new(),
     };
     if request.goal == Goal::Edited && course.changes_git && !course.patch {
@@ -75,9 +76,26 @@ pub(super) fn steps(observation: &Observation, request: &Request, course: Course
     steps.list
 }
 
+/// How long the ApplicationSet that is to take the commit up may leave it alone.
+fn set_poll(observation: &Observation) -> i64 {
+    let git = observation.git.as_ref();
+    let Some(rendered) = git.and_then(|git| git.rendered.as_ref()) else {
+        return 0;
+    };
+    let Lands::Maker(count) = rendered.lands else {
+        return 0;
+    };
+    let maker = rendered.sourcing.makers().nth(count - 1);
+    maker
+        .and_then(Making::set)
+        .map_or(0, ApplicationSet::poll_seconds)
+}
+
 struct Steps<'p> {
     request: &'p Request,
     workload: Option<&'p Workload>,
+    /// Seconds until an ApplicationSet looks at the commit, before Argo CD compares what it makes.
+    set_poll: i64,
     list: Vec<Step>,
 }
 
@@ -177,7 +195,7 @@ impl Steps<'_> {
         let limit = if course.emergency {
             EMERGENCY_LAND_SECONDS
         } else {
-            WORST_POLL_SECONDS
+            WORST_POLL_SECONDS + self.set_poll
         };
         if course.land {
             self.add(

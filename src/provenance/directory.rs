@@ -7,7 +7,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::manifest::Path;
 use crate::model::Blocker;
 
-use super::files::{Reader, join};
+use super::files::{Reader, join, normal};
 use super::source::Parameters;
 use super::traced::{Act, Body, Traced};
 use super::{Gap, Rendering, Subject, Tool, pick};
@@ -26,7 +26,7 @@ pub(super) fn names(
     let recurse = section
         .and_then(|section| section.key("recurse"))
         .is_some_and(|flag| flag.word().as_deref() == Some("true"));
-    let root = join("", subject.folder).unwrap_or_default();
+    let root = normal(subject.folder);
     let walk = Walk {
         reader,
         recurse,

@@ -8,7 +8,7 @@ use crate::manifest::{Edit, Manifest, Path, diff_values};
 use crate::model::Blocker;
 
 use super::explain::{pin, untold};
-use super::files::{Files, Overlaid, Reader};
+use super::files::{Files, Overlaid, Reader, parted};
 use super::kustomize::{joined, split};
 use super::outcome::{Edited, FileEdit, Place, Touched};
 use super::place::Places;
@@ -221,6 +221,24 @@ impl<'a> Work<'a> {
 
     /// Sets or removes the value at a place.
     fn write(&mut self, source: &Source, value: Option<&Value>) -> Result<(), Blocker> {
+        if let Source::Made {
+            inner,
+            before,
+            after,
+        } = source
+            && !(before.is_empty() && after.is_empty())
+        {
+            let text = match value {
+                Some(Value::String(text)) => text.clone(),
+                Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+                _ => return Err(self.fixed(source)),
+            };
+            let rest = text.strip_prefix(&**before);
+            let Some(middle) = rest.and_then(|rest| rest.strip_suffix(&**after)) else {
+                return Err(self.fixed(source));
+            };
+            return self.write(inner, Some(&self.typed(inner, middle)));
+        }
         let edit = |path: &Path| match value {
             Some(value) => Edit::Set {
                 path: path.clone(),
@@ -245,6 +263,7 @@ impl<'a> Work<'a> {
         edit: impl FnOnce(&Path) -> Edit<'e>,
     ) -> Result<(), Blocker> {
         match source {
+            Source::Made { inner, .. } => self.change(inner, edit),
             Source::File(spot) => self.splice(spot, &edit(&spot.at)),
             Source::Inside { outer, address, at } => {
                 let text = self.inner(outer)?;
@@ -256,23 +275,60 @@ impl<'a> Work<'a> {
                 self.splice(outer, &Edit::Set { path, value })
             }
             Source::Application(_) => Err(self.elsewhere(source)),
-            Source::Text { file, .. } => {
-                let reader = Reader::new(self.files);
-                let place = Places::new(&reader, self.subject).of(source);
-                Err(Blocker::new(
-                    "template",
-                    format!("{place} is what {file} itself says, or makes of values"),
-                    "edit the template by hand, or the values that it uses",
-                ))
+            Source::Text { .. } => Err(self.elsewhere(source)),
+        }
+    }
+
+    /// A word as the value that stands at a place now is written: a number stays one.
+    fn typed(&self, source: &Source, word: &str) -> Value {
+        let now = match source {
+            Source::File(spot) => self.value_at(spot),
+            _ => None,
+        };
+        match now {
+            Some(Value::Number(_) | Value::Bool(_)) => {
+                serde_json::from_str(word).unwrap_or_else(|_| Value::String(word.to_owned()))
+            }
+            _ => Value::String(word.to_owned()),
+        }
+    }
+
+    /// The wanted text is not only another word at that place.
+    fn fixed(&self, source: &Source) -> Blocker {
+        let reader = Reader::new(self.files);
+        let place = Places::new(&reader, self.subject).of(source);
+        Blocker::new(
+            "values-computed",
+            format!("{place} is only a part of the field, and the rest of it would change too"),
+            "change the template of the Application by hand",
+        )
+    }
+
+    /// The text that stands at a place.
+    fn standing(&self, source: &Source) -> Result<String, Blocker> {
+        match source {
+            Source::File(spot) => match self.value_at(spot) {
+                Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
+                _ => self.inner(spot),
+            },
+            Source::Made {
+                inner,
+                before,
+                after,
+            } => Ok(format!("{before}{}{after}", self.standing(inner)?)),
+            Source::Inside { .. } | Source::Application(_) | Source::Text { .. } => {
+                Err(self.elsewhere(source))
             }
         }
     }
 
+    fn value_at(&self, spot: &Spot) -> Option<Value> {
+        let text = self.text(&spot.file)?;
+        Manifest::parse_lenient(text).value(&spot.address, &spot.at)
+    }
+
     fn inner(&self, outer: &Spot) -> Result<String, Blocker> {
-        let value = self
-            .text(&outer.file)
-            .and_then(|text| Manifest::parse_lenient(text).value(&outer.address, &outer.at));
-        match value {
+        match self.value_at(outer) {
             Some(Value::String(text)) => Ok(text),
             _ => Err(refused(&outer.file, "the text in it is gone")),
         }
@@ -280,33 +336,31 @@ impl<'a> Work<'a> {
 
     /// Rewrites an image override of the form `NAME=NEWNAME:TAG`.
     fn image_argument(&mut self, source: &Source, image: &str) -> Result<(), Blocker> {
-        let Source::File(spot) = source else {
-            return Err(self.elsewhere(source));
-        };
-        let argument = self.inner(spot)?;
+        let argument = self.standing(source)?;
         let (name, tag, digest) = split(image);
         let new = match argument.split_once('=') {
             Some((key, _)) => format!("{key}={image}"),
             None if split(&argument).0 == name => joined(&name, &tag, &digest),
             None => format!("{}={image}", split(&argument).0),
         };
-        let path = spot.at.clone();
-        let value = Value::String(new);
-        self.splice(spot, &Edit::Set { path, value })
+        self.write(source, Some(&Value::String(new)))
     }
 
     /// A deciding place that is not in these files.
     fn elsewhere(&self, source: &Source) -> Blocker {
         let reader = Reader::new(self.files);
         let place = Places::new(&reader, self.subject).of(source);
+        if let Some(file) = template(source) {
+            return Blocker::new(
+                "template",
+                format!("{place} is what {file} itself says, or makes of values"),
+                "edit the template by hand, or the values that it uses",
+            );
+        }
         let (id, hint) = match &place {
             Place::ApplicationSet { .. } => (
                 "application-set",
                 "change it in the ApplicationSet's template or its generator",
-            ),
-            Place::ApplicationFile { .. } => (
-                "application-override",
-                "change it in that file, which Git holds for the Application itself",
             ),
             _ => (
                 "application-override",
@@ -314,6 +368,15 @@ impl<'a> Work<'a> {
             ),
         };
         Blocker::new(id, format!("{place} decides over the field"), hint)
+    }
+}
+
+/// The template that a place is in.
+fn template(source: &Source) -> Option<&str> {
+    match source {
+        Source::Text { file, .. } => Some(parted(file).1),
+        Source::Made { inner, .. } => template(inner),
+        Source::File(_) | Source::Inside { .. } | Source::Application(_) => None,
     }
 }
 

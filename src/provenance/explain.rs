@@ -6,7 +6,7 @@ use crate::manifest::Path;
 use crate::model::Blocker;
 
 use super::files::{Files, Reader};
-use super::outcome::{Explanation, Link, Role};
+use super::outcome::{Explanation, Link, Place, Role};
 use super::place::Places;
 use super::traced::{Act, Mark, Source, Traced};
 use super::{Subject, Tool, rendering};
@@ -99,7 +99,7 @@ pub(super) fn pin(subject: &Subject<'_>) -> Option<Pin> {
 impl Pin {
     fn link(&self, places: &Places<'_>) -> Link {
         Link {
-            place: places.of(&Source::Application(self.field.clone())),
+            place: self.place(places),
             says: Some(Value::String(self.revision.clone())),
             role: Role::Could,
             what: format!(
@@ -109,8 +109,15 @@ impl Pin {
         }
     }
 
+    /// Where it is written: in a file that the Application is made from, else in the live one.
+    fn place(&self, places: &Places<'_>) -> Place {
+        let made = places.made("targetRevision");
+        let source = made.unwrap_or_else(|| Source::Application(self.field.clone()));
+        places.of(&source)
+    }
+
     pub(super) fn blocker(&self, places: &Places<'_>) -> Blocker {
-        let place = places.of(&Source::Application(self.field.clone()));
+        let place = self.place(places);
         Blocker::new(
             "pinned-revision",
             format!(

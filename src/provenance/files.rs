@@ -8,12 +8,43 @@ use std::sync::Arc;
 
 use crate::manifest::Manifest;
 
-/// Files of one commit, by path from the repository's root.
+/// Files of one commit, by path from the repository's root. A rendering may take files of other
+/// repositories too: their paths begin with a [`root`].
 pub trait Files {
     /// The text of a file; `None` where there is no such file or it is not text.
     fn text(&self, path: &str) -> Option<Arc<str>>;
     /// The names directly below a folder (empty for the root), folders with a trailing slash.
     fn list(&self, folder: &str) -> Vec<String>;
+}
+
+/// What stands before the paths of another repository. No path of the repository at hand has two
+/// slashes in a row, so that the two cannot be mixed up.
+#[must_use]
+pub fn root(label: &str) -> String {
+    format!("//{label}//")
+}
+
+/// The label of the other repository that a path lies in, and its path there.
+#[must_use]
+pub fn parted(path: &str) -> (Option<&str>, &str) {
+    let own = root_of(path);
+    match own.strip_prefix("//") {
+        Some(label) => (Some(label.trim_end_matches('/')), &path[own.len()..]),
+        None => (None, path),
+    }
+}
+
+/// The root of a path: empty for the repository at hand.
+pub(super) fn root_of(path: &str) -> &str {
+    match path.rfind("//") {
+        Some(at) if at > 0 && path.starts_with("//") => &path[..at + 2],
+        _ => "",
+    }
+}
+
+/// A folder without `.` and `..`.
+pub(super) fn normal(folder: &str) -> String {
+    join(folder, "").unwrap_or_default()
 }
 
 impl Files for BTreeMap<String, Arc<str>> {
@@ -25,7 +56,8 @@ impl Files for BTreeMap<String, Arc<str>> {
         let mut names = BTreeSet::new();
         for path in self.keys() {
             let rest = match folder {
-                "" => Some(path.as_str()),
+                "" => Some(path.as_str()).filter(|path| !path.starts_with("//")),
+                _ if folder.ends_with("//") => path.strip_prefix(folder),
                 _ => path
                     .strip_prefix(folder)
                     .and_then(|rest| rest.strip_prefix('/')),
@@ -109,8 +141,9 @@ impl<'a> Reader<'a> {
 
 /// `relative` seen from `folder`, without `.` and `..`; `None` where it leaves the repository.
 pub(super) fn join(folder: &str, relative: &str) -> Option<String> {
+    let root = root_of(folder);
     let mut parts: Vec<&str> = Vec::new();
-    for part in folder.split('/').chain(relative.split('/')) {
+    for part in folder[root.len()..].split('/').chain(relative.split('/')) {
         match part {
             "" | "." => {}
             ".." => {
@@ -119,7 +152,7 @@ pub(super) fn join(folder: &str, relative: &str) -> Option<String> {
             name => parts.push(name),
         }
     }
-    Some(parts.join("/"))
+    Some(format!("{root}{}", parts.join("/")))
 }
 
 #[cfg(test)]
@@ -131,6 +164,31 @@ mod tests {
         assert_eq!(join("a/b", "../c/./d.yaml").as_deref(), Some("a/c/d.yaml"));
         assert_eq!(join("", ".").as_deref(), Some(""));
         assert_eq!(join("a", "../../b"), None);
+        assert_eq!(join("a", "//x//y").as_deref(), Some("a/x/y"));
+    }
+
+    #[test]
+    fn other_repositories_have_a_root_that_no_path_leaves() {
+        let there = root("https://git.example.org/team/values.git@main");
+        let path = format!("{there}env/prod.yaml");
+        assert_eq!(
+            parted(&path),
+            (
+                Some("https://git.example.org/team/values.git@main"),
+                "env/prod.yaml"
+            )
+        );
+        assert_eq!(parted(&there).1, "");
+        assert_eq!(parted("env/prod.yaml"), (None, "env/prod.yaml"));
+        let env = format!("{there}env");
+        assert_eq!(join(&env, "./prod.yaml").as_deref(), Some(&*path));
+        assert_eq!(join(&env, "../../x"), None);
+        assert_eq!(normal(&format!("{there}./env/")), env);
+        let files: BTreeMap<String, Arc<str>> =
+            [(path, Arc::from("")), ("a".into(), Arc::from(""))].into();
+        assert_eq!(files.list(&there), ["env/"]);
+        assert_eq!(files.list(&env), ["prod.yaml"]);
+        assert_eq!(files.list(""), ["a"]);
     }
 
     #[test]

@@ -5,12 +5,15 @@
 //! changes the field. Everything is done by reading texts; what Argo CD's tools do and this room
 //! does not model ends in a [`Blocker`] with its place, never in a guess.
 
+mod application_set;
 mod directory;
 mod edit;
 mod explain;
 mod files;
 mod helm;
+mod home;
 mod kustomize;
+mod making;
 mod outcome;
 mod place;
 mod restore;
@@ -21,14 +24,19 @@ mod traced;
 mod want;
 mod ways;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::manifest::Path;
-use crate::model::{Application, Blocker, ObjectRef, Observation};
+use crate::model::{Application, Blocker, Making, ObjectRef, Observation, Sourcing};
 
+pub use application_set::generated;
 pub use edit::{edit, edit_to, touched};
 pub use explain::explain;
-pub use files::Files;
+pub use files::{Files, parted, root};
+pub use home::deciding_file;
+pub use making::{is_as_made, rest};
 pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};
 pub use restore::{Scope, restore};
 pub use want::value_at;
@@ -55,8 +63,11 @@ pub struct Subject<'a> {
     pub instance: &'a str,
     /// What `targetRevision` is where it is no branch: `a tag`, `a commit`.
     pub pinned: Option<&'a str>,
-    /// Files that may hold the Application's own manifest (app-of-apps).
-    pub parent: Option<&'a dyn Files>,
+    /// What makes the Application, where that is in files.
+    pub making: Option<&'a Making>,
+    /// Where the files of sources with a `ref` are: their [`root`], empty for the repository
+    /// at hand.
+    pub references: Option<&'a BTreeMap<String, String>>,
 }
 
 impl std::fmt::Debug for Subject<'_> {
@@ -69,20 +80,33 @@ impl std::fmt::Debug for Subject<'_> {
 }
 
 impl<'a> Subject<'a> {
-    /// The target of a look, in the folder that Argo CD renders.
+    /// An object of an Application, with everything that is known of where its files are.
     #[must_use]
-    pub fn seen(observation: &'a Observation, target: &'a ObjectRef, folder: &'a str) -> Self {
-        let workload = observation.cluster.workload.as_ref();
-        let tracking = workload.and_then(|w| w.annotations.get("argocd.argoproj.io/tracking-id"));
-        let instance = tracking
-            .and_then(|id| id.split_once(':'))
-            .map_or("", |(instance, _)| instance);
+    pub fn of(
+        application: Option<&'a Application>,
+        source: usize,
+        sourcing: &'a Sourcing,
+        target: &'a ObjectRef,
+    ) -> Self {
         Self {
-            application: observation.argocd.application.as_ref(),
-            source: observation.argocd.source,
-            instance,
-            ..Self::plain(folder, target)
+            application,
+            source,
+            instance: &sourcing.instance,
+            references: Some(&sourcing.references),
+            making: sourcing.making.as_deref(),
+            ..Self::plain(&sourcing.folder, target)
         }
+    }
+
+    /// The target of a look.
+    #[must_use]
+    pub fn seen(
+        observation: &'a Observation,
+        target: &'a ObjectRef,
+        sourcing: &'a Sourcing,
+    ) -> Self {
+        let argocd = &observation.argocd;
+        Self::of(argocd.application.as_ref(), argocd.source, sourcing, target)
     }
 
     /// An object in a folder that no Application is known for.
@@ -95,7 +119,8 @@ impl<'a> Subject<'a> {
             target,
             instance: "",
             pinned: None,
-            parent: None,
+            making: None,
+            references: None,
         }
     }
 }
@@ -215,14 +240,15 @@ pub fn render(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendered, Bloc
     })
 }
 
-/// Every object of an Application's folder as Argo CD renders it; fields that cannot be told are left out.
+/// Every object of one of an Application's sources as Argo CD renders it; fields that cannot be
+/// told are left out.
 ///
 /// # Errors
 /// When the folder cannot be rendered, or something in it is not modelled.
 pub fn objects(
     files: &dyn Files,
-    application: &Application,
-    folder: &str,
+    (application, source): (&Application, usize),
+    sourcing: &Sourcing,
 ) -> Result<Vec<Value>, Blocker> {
     let any = ObjectRef {
         group: String::new(),
@@ -230,10 +256,7 @@ pub fn objects(
         namespace: String::new(),
         name: String::new(),
     };
-    let subject = Subject {
-        application: Some(application),
-        ..Subject::plain(folder, &any)
-    };
+    let subject = Subject::of(Some(application), source, sourcing, &any);
     let rendering = rendering(files, &subject)?;
     if let Some(gap) = rendering.gaps.first() {
         return Err(gap.blocker.clone());
@@ -243,14 +266,17 @@ pub fn objects(
 }
 
 fn rendering(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendering, Blocker> {
-    let reader = Reader::new(files);
-    let places = Places::new(&reader, subject);
-    let parameters = Parameters::read(&reader, subject)?;
-    let tool = source::tool(&reader, &parameters, subject)?;
+    rendered(&Reader::new(files), subject)
+}
+
+fn rendered(reader: &Reader<'_>, subject: &Subject<'_>) -> Result<Rendering, Blocker> {
+    let places = Places::new(reader, subject);
+    let parameters = Parameters::read(reader, subject)?;
+    let tool = source::tool(reader, &parameters, subject)?;
     let mut rendering = match tool {
-        Tool::Directory => directory::render(&reader, &parameters, subject)?,
-        Tool::Kustomize => kustomize::render(&reader, &places, &parameters, subject)?,
-        Tool::Helm => helm::render(&reader, &places, &parameters, subject)?,
+        Tool::Directory => directory::render(reader, &parameters, subject)?,
+        Tool::Kustomize => kustomize::render(reader, &places, &parameters, subject)?,
+        Tool::Helm => helm::render(reader, &places, &parameters, subject)?,
         Tool::Jsonnet | Tool::Plugin => return Err(source::refused(tool, &parameters, subject)),
     };
     rendering.inputs = reader.inputs();

@@ -4,28 +4,28 @@ use serde_json::Value;
 
 use crate::manifest::Path;
 
+use super::files::parted;
+
 /// A place that sets a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A file of the repository; line and column from 1, the column in characters.
+    /// A file; line and column from 1, the column in characters.
     File {
-        /// From the repository's root.
+        /// From its repository's root; of another repository behind [`super::root`].
         path: String,
         /// The line.
         line: usize,
         /// The column.
         column: usize,
     },
-    /// A file of the repository that holds the Application's own manifest.
+    /// A file that the Application itself is made from.
     ApplicationFile {
-        /// From that repository's root.
+        /// As of a [`Self::File`].
         path: String,
         /// The line.
         line: usize,
         /// The column.
         column: usize,
-        /// The Application's field.
-        field: String,
     },
     /// A field of the Application.
     Application {
@@ -36,23 +36,51 @@ pub enum Place {
     ApplicationSet {
         /// The ApplicationSet.
         name: String,
-        /// The field of the Application, so of the set's template or its generators.
+        /// The field of the Application, so of the set's template.
         field: String,
+        /// What stands there in the template.
+        expression: Option<String>,
+        /// The generator that gives its parameters, in words.
+        generator: Option<String>,
     },
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
-            Self::ApplicationFile {
-                path, line, column, ..
-            } => write!(f, "{path}:{line}:{column} (the Application's manifest)"),
+            Self::File { path, line, column } => standing(f, path, (*line, *column)),
+            Self::ApplicationFile { path, line, column } => {
+                standing(f, path, (*line, *column))?;
+                f.write_str(" (the Application is made from it)")
+            }
             Self::Application { field } => write!(f, "{field} of the Application"),
-            Self::ApplicationSet { name, field } => {
-                write!(f, "{field} of the template of ApplicationSet {name}")
+            Self::ApplicationSet {
+                name,
+                field,
+                expression,
+                generator,
+            } => {
+                write!(f, "{field} of the template of ApplicationSet {name}")?;
+                match (expression, generator) {
+                    (Some(expression), Some(generator)) => {
+                        write!(f, " ({expression}, filled by {generator})")
+                    }
+                    (Some(expression), None) => write!(f, " ({expression})"),
+                    (None, _) => Ok(()),
+                }
             }
         }
+    }
+}
+
+fn standing(
+    f: &mut std::fmt::Formatter<'_>,
+    path: &str,
+    (line, column): (usize, usize),
+) -> std::fmt::Result {
+    match parted(path) {
+        (Some(repository), path) => write!(f, "{path}:{line}:{column} of {repository}"),
+        (None, path) => write!(f, "{path}:{line}:{column}"),
     }
 }
 

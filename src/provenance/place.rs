@@ -1,12 +1,16 @@
 //! From a source to a place that a person can open.
 
+use serde_json::Value;
+
 use crate::manifest::{Address, Manifest, Path, Position};
-use crate::model::Application;
+use crate::model::{ApplicationSet, Making};
 
 use super::Subject;
-use super::files::{Files, Reader};
+use super::files::Reader;
 use super::outcome::Place;
 use super::traced::{Source, Spot};
+use super::want::value_at;
+use super::{application_set, making};
 
 /// Finds places.
 #[derive(Debug)]
@@ -20,12 +24,21 @@ impl<'a> Places<'a> {
         Self { reader, subject }
     }
 
+    /// Where a field of the subject's source is made.
+    pub(super) fn made(&self, field: &str) -> Option<Source> {
+        making::place_of(self.reader, self.subject, field)
+    }
+
     pub(super) fn of(&self, source: &Source) -> Place {
         match source {
             Source::File(spot) => self.spot(spot),
             Source::Inside { outer, address, at } => self.inside(outer, address, at),
             Source::Application(field) => self.application(field),
             Source::Text { file, at } => self.byte(file, *at),
+            Source::Made { inner, .. } => match self.of(inner) {
+                Place::File { path, line, column } => Place::ApplicationFile { path, line, column },
+                other => other,
+            },
         }
     }
 
@@ -90,22 +103,17 @@ impl<'a> Places<'a> {
             .iter()
             .find(|(kind, _)| kind == "ApplicationSet");
         if let Some((_, name)) = set {
-            let name = name.clone();
-            return Place::ApplicationSet { name, field };
-        }
-        let file = self
-            .subject
-            .parent
-            .and_then(|parent| manifest_of(parent, application, &field));
-        match file {
-            Some((path, Position { line, column })) => Place::ApplicationFile {
-                path,
-                line,
-                column,
+            let (name, set) = (name.clone(), self.subject.making.and_then(Making::set));
+            let expression = set.and_then(|set| expression(set, &field));
+            let generator = set.and_then(generator);
+            return Place::ApplicationSet {
+                name,
                 field,
-            },
-            None => Place::Application { field },
+                expression,
+                generator,
+            };
         }
+        Place::Application { field }
     }
 }
 
@@ -120,36 +128,24 @@ fn nearest(manifest: &Manifest, address: &Address, at: &Path) -> Option<Position
     }
 }
 
-/// The file that holds the Application's manifest, and where its field stands.
-fn manifest_of(
-    files: &dyn Files,
-    application: &Application,
-    field: &str,
-) -> Option<(String, Position)> {
-    let field: Path = field.parse().ok()?;
-    let mut folders = vec![String::new()];
-    while let Some(folder) = folders.pop() {
-        for name in files.list(&folder) {
-            let slash = if folder.is_empty() { "" } else { "/" };
-            let path = format!("{folder}{slash}{name}");
-            if let Some(folder) = path.strip_suffix('/') {
-                folders.push(folder.to_owned());
-                continue;
-            }
-            if !path.ends_with(".yaml") && !path.ends_with(".yml") {
-                continue;
-            }
-            let Some(text) = files.text(&path).filter(|t| t.contains(&application.name)) else {
-                continue;
-            };
-            let manifest = Manifest::parse_lenient(&*text);
-            let namespace = Some(application.namespace.as_str()).filter(|n| !n.is_empty());
-            let found = manifest.find("Application", &application.name, namespace);
-            if let [object] = found.as_slice() {
-                let position = nearest(&manifest, &object.address, &field)?;
-                return Some((path, position));
-            }
+/// What the template says of a field, or of the nearest thing around it that is text.
+fn expression(set: &ApplicationSet, field: &str) -> Option<String> {
+    let mut at: Path = field.parse().ok()?;
+    loop {
+        if let Some(Value::String(text)) = value_at(&set.spec["template"], &at) {
+            return Some(text.clone());
         }
+        at = at.parent()?;
     }
-    None
+}
+
+/// The generator in words; of several that are not followed none is meant.
+fn generator(set: &ApplicationSet) -> Option<String> {
+    let count = set.spec["generators"].as_array().map_or(0, Vec::len);
+    let index = match (&set.generator, count) {
+        (Some(own), _) => own.index,
+        (None, 1) => 0,
+        (None, _) => return None,
+    };
+    Some(application_set::described(set, index))
 }

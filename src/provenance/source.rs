@@ -9,7 +9,7 @@ use crate::model::{ApplicationSource, Blocker};
 
 use super::files::{Reader, join};
 use super::traced::{Act, Body, Source, Traced};
-use super::{Subject, Tool};
+use super::{Subject, Tool, making};
 
 /// The sections `helm`, `kustomize`, `directory` and `plugin` of the source, every field with
 /// its place.
@@ -33,8 +33,14 @@ impl Parameters {
             true => format!("spec.sources[{}]", subject.source),
             false => "spec.source".to_owned(),
         };
-        let own = source.map_or_else(|| json!({}), sections);
+        let own = match subject.making {
+            Some(making) => making.rest.clone(),
+            None => source.map_or_else(|| json!({}), sections),
+        };
         let mut sections = Traced::of(&own, &Source::Application(field), &Act::Written);
+        if let Some(making) = subject.making {
+            making::overlay(&mut sections, &making::sections(reader, subject, making)?);
+        }
         for path in overrides(reader, subject)? {
             let Some(manifest) = reader.manifest(&path) else {
                 continue;
@@ -72,7 +78,7 @@ impl Parameters {
     }
 }
 
-fn sections(source: &ApplicationSource) -> Value {
+pub(super) fn sections(source: &ApplicationSource) -> Value {
     let all = [
         ("helm", &source.helm),
         ("kustomize", &source.kustomize),

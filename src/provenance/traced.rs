@@ -32,6 +32,13 @@ pub(super) enum Source {
         file: Rc<str>,
         at: usize,
     },
+    /// A field of the Application that what makes it takes from another place, between fixed
+    /// words.
+    Made {
+        inner: Box<Self>,
+        before: Rc<str>,
+        after: Rc<str>,
+    },
 }
 
 impl Source {
@@ -51,7 +58,51 @@ impl Source {
                 let dot = if last.starts_with('[') { "" } else { "." };
                 Self::Application(format!("{field}{dot}{last}"))
             }
+            Self::Made {
+                inner,
+                before,
+                after,
+            } => Self::Made {
+                inner: Box::new(inner.child(step)),
+                before: before.clone(),
+                after: after.clone(),
+            },
             Self::Text { .. } => self.clone(),
+        }
+    }
+
+    /// YAML in the scalar that stands here; `None` where that has no places of its own.
+    pub(super) fn inside(&self, address: Address) -> Option<Self> {
+        match self {
+            Self::File(spot) => Some(Self::Inside {
+                outer: spot.clone(),
+                address,
+                at: Path::default(),
+            }),
+            Self::Made {
+                inner,
+                before,
+                after,
+            } if before.is_empty() && after.is_empty() => Some(Self::made(inner.inside(address)?)),
+            _ => None,
+        }
+    }
+
+    /// As a field of an Application that is made from files.
+    pub(super) fn made(inner: Self) -> Self {
+        Self::Made {
+            inner: Box::new(inner),
+            before: Rc::from(""),
+            after: Rc::from(""),
+        }
+    }
+
+    /// The file that it is in, and how many makers are on the way to it.
+    pub(super) fn file(&self) -> Option<(&str, usize)> {
+        match self {
+            Self::File(spot) | Self::Inside { outer: spot, .. } => Some((&spot.file, 0)),
+            Self::Made { inner, .. } => inner.file().map(|(file, makers)| (file, makers + 1)),
+            Self::Application(_) | Self::Text { .. } => None,
         }
     }
 
@@ -60,6 +111,7 @@ impl Source {
         match self {
             Self::File(spot) => spot.at.clone(),
             Self::Inside { at, .. } => at.clone(),
+            Self::Made { inner, .. } => inner.at(),
             Self::Application(_) | Self::Text { .. } => Path::default(),
         }
     }

@@ -169,7 +169,7 @@ fn set_image(node: &Traced, image: &str) -> Vec<Move> {
         !matches!(
             entry.at().steps(),
             [.., Step::Named { .. }] | [.., Step::Index(_)]
-        ) || matches!(entry, Source::Application(_))
+        ) || matches!(entry, Source::Application(_) | Source::Made { .. })
             || entry.at().steps().first() == Some(&Step::Key("kustomize".to_owned()))
     };
     let top = entries().next();
@@ -225,13 +225,19 @@ fn removal(mark: &Mark) -> Move {
         && at.last() == Some(&Step::Key("value".to_owned()));
     let mut source = mark.source.clone();
     if is_operation {
-        match &mut source {
-            Source::File(spot) => spot.at = at.parent().unwrap_or_default(),
-            Source::Inside { at: own, .. } => *own = at.parent().unwrap_or_default(),
-            Source::Application(_) | Source::Text { .. } => {}
-        }
+        climb(&mut source);
     }
     Move::Remove(source)
+}
+
+/// To what is around a place.
+fn climb(source: &mut Source) {
+    match source {
+        Source::File(spot) => spot.at = spot.at.parent().unwrap_or_default(),
+        Source::Inside { at, .. } => *at = at.parent().unwrap_or_default(),
+        Source::Made { inner, .. } => climb(inner),
+        Source::Application(_) | Source::Text { .. } => {}
+    }
 }
 
 /// Ways to add a field: in each place that writes what is around it, the last of them first.
@@ -285,6 +291,9 @@ fn into(mark: &Mark, around: &Traced, last: &Step, new: (&Want, &Value)) -> Vec<
 pub(super) fn spot_of(source: &Source) -> Option<(&str, Address, &Path)> {
     match source {
         Source::File(spot) => Some((&spot.file, spot.address, &spot.at)),
-        Source::Inside { .. } | Source::Application(_) | Source::Text { .. } => None,
+        Source::Inside { .. }
+        | Source::Application(_)
+        | Source::Text { .. }
+        | Source::Made { .. } => None,
     }
 }

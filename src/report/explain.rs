@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::human::one_line;
 use crate::manifest::{Path, Step};
-use crate::model::{Blocker, MASK, mask_env, mask_text};
+use crate::model::{Blocker, MASK, mask_env, mask_text, mask_url};
 use crate::plan::API_VERSION;
-use crate::provenance::{Explanation, Link, Place, Role};
+use crate::provenance::{Explanation, Link, Place, Role, parted};
 
 /// A place that sets a value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,8 @@ pub struct LinkReport {
     pub place: String,
     /// The file, from its repository's root.
     pub path: Option<String>,
+    /// That repository's URL and branch, where it is not the one of the report.
+    pub repository: Option<String>,
     /// The line, from 1.
     pub line: Option<usize>,
     /// The column in characters, from 1.
@@ -196,15 +198,15 @@ fn shown(value: &Value, secret: bool) -> Value {
 
 fn report(link: &Link, secret: bool) -> LinkReport {
     let (path, line, column) = match &link.place {
-        Place::File { path, line, column }
-        | Place::ApplicationFile {
-            path, line, column, ..
-        } => (Some(path.clone()), Some(*line), Some(*column)),
+        Place::File { path, line, column } | Place::ApplicationFile { path, line, column } => {
+            (Some(parted(path)), Some(*line), Some(*column))
+        }
         Place::Application { .. } | Place::ApplicationSet { .. } => (None, None, None),
     };
     LinkReport {
-        place: link.place.to_string(),
-        path,
+        place: mask_text(&link.place.to_string()),
+        repository: path.and_then(|(repository, _)| repository.map(mask_url)),
+        path: path.map(|(_, path)| path.to_owned()),
         line,
         column,
         says: link.says.as_ref().map(|says| shown(says, secret)),

@@ -128,6 +128,7 @@ impl Sandbox {
         let tasks = vec![
             tokio::spawn(controllers::run(world.clone())),
             tokio::spawn(argocd::run(world.clone())),
+            tokio::spawn(argocd::run_sets(world.clone())),
         ];
         servers.extend([git, main, admin, proxy, argocd, control]);
         Ok(Self {

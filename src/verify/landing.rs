@@ -64,10 +64,15 @@ pub fn judge_landing(
             Landing::waiting("the live template to change (Argo CD cannot be asked)")
         };
     };
-    let commit = application
+    let all: Vec<&str> = application
         .compared_commits
-        .first()
-        .map_or("nothing", |c| short(c));
+        .iter()
+        .map(|c| short(c))
+        .collect();
+    let commit = match all.is_empty() {
+        true => "nothing".to_owned(),
+        false => all.join(" and "),
+    };
     match compared {
         Relation::HasContent => {}
         Relation::Older => {
@@ -110,6 +115,89 @@ pub fn judge_landing(
     }
 }
 
+/// What is still missing in the Application that makes the target's own: it must have compared a
+/// commit with the content, and the own Application must live with what is made for it and have
+/// been compared with that. `None`: nothing, the rest is the own Application's matter.
+#[must_use]
+pub fn judge_maker(
+    maker: &Application,
+    own: &Application,
+    (compared, passed_on): (Relation, Option<bool>),
+) -> Option<Landing> {
+    let (name, own_name) = (&maker.name, &own.name);
+    let commits: Vec<&str> = maker.compared_commits.iter().map(|c| short(c)).collect();
+    let commits = commits.join(" and ");
+    let waiting = |evidence: String| Some(Landing::waiting(evidence));
+    match (compared, passed_on) {
+        (Relation::HasContent, Some(true)) => {}
+        (Relation::HasContent, Some(false)) => {
+            if let Some(evidence) = failed_operation(maker) {
+                let evidence = format!("Application {name}: {evidence}");
+                let verdict = Verdict::Fails;
+                return Some(Landing { verdict, evidence });
+            }
+            return waiting(format!(
+                "Application {name} to sync {commits} into Application {own_name}{}",
+                running(maker)
+            ));
+        }
+        (Relation::HasContent, None) => {
+            return waiting(format!(
+                "it to be told whether Application {own_name} is as {commits} makes it"
+            ));
+        }
+        (Relation::Older, _) => {
+            return waiting(format!(
+                "Argo CD to see the commit for Application {name} (it compared {commits})"
+            ));
+        }
+        (Relation::Superseded, _) => {
+            return Some(Landing {
+                verdict: Verdict::Fails,
+                evidence: format!("{commits} changed the content again"),
+            });
+        }
+        (Relation::Unknown, _) => {
+            return waiting(format!(
+                "Argo CD compared {commits} for Application {name}, which is not known here"
+            ));
+        }
+    }
+    compared_as_made(own)
+}
+
+/// The same for an ApplicationSet, of which it is only known what the branch has and whether the
+/// own Application has been made of that.
+#[must_use]
+pub fn judge_set(
+    set: &str,
+    own: &Application,
+    (branch, passed_on): (Relation, Option<bool>),
+) -> Option<Landing> {
+    let own_name = &own.name;
+    match (branch, passed_on) {
+        (Relation::HasContent, Some(true)) => compared_as_made(own),
+        (Relation::Superseded, _) => Some(Landing {
+            verdict: Verdict::Fails,
+            evidence: "the branch has other content again".to_owned(),
+        }),
+        (Relation::HasContent, Some(false)) => Some(Landing::waiting(format!(
+            "ApplicationSet {set} to make Application {own_name} of the commit"
+        ))),
+        (_, _) => Some(Landing::waiting(format!(
+            "it to be told what ApplicationSet {set} makes of the branch"
+        ))),
+    }
+}
+
+/// The comparison may still be one with the source of before.
+fn compared_as_made(own: &Application) -> Option<Landing> {
+    let own_name = &own.name;
+    let current = own.compared_sources.is_empty() || own.compared_sources == own.sources;
+    let what = format!("Argo CD to compare Application {own_name} with its new source");
+    (!current).then(|| Landing::waiting(what))
+}
+
 fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
@@ -137,4 +225,83 @@ pub(super) fn failed_operation(application: &Application) -> Option<String> {
     let out = application.sync == SyncStatus::OutOfSync && application.operation.is_none();
     (failed && same && out)
         .then(|| format!("the sync failed and is not tried again: {}", state.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The Application `shop` with this tag in its spec, compared with that one.
+    fn shop(tag: &str, compared: &str, phase: &str) -> Application {
+        let source = |tag: &str| {
+            json!({"repoURL": "https://g/r", "path": "p",
+                "kustomize": {"images": [format!("web:{tag}")]}})
+        };
+        Application::from_json(&json!({
+            "metadata": {"name": "shop", "namespace": "argocd"},
+            "spec": {"source": source(tag)},
+            "status": {
+                "sync": {"status": "OutOfSync", "revision": "abcdef0123",
+                    "comparedTo": {"source": source(compared)}},
+                "operationState": {"phase": phase, "message": "denied", "operation": {},
+                    "syncResult": {"revision": "abcdef0123"}},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_commit_lands_through_the_maker_first() {
+        let (root, own) = (shop("2", "2", "Succeeded"), shop("2", "2", "Succeeded"));
+        let look = |seen| judge_maker(&root, &own, seen);
+        let waits = |seen| look(seen).map(|landing| landing.verdict) == Some(Verdict::Unknown);
+        assert!(waits((Relation::Older, None)));
+        assert!(waits((Relation::Unknown, Some(true))));
+        assert!(waits((Relation::HasContent, None)));
+        assert!(waits((Relation::HasContent, Some(false))));
+        assert_eq!(look((Relation::HasContent, Some(true))), None);
+        let superseded = look((Relation::Superseded, Some(true))).unwrap();
+        assert_eq!(superseded.verdict, Verdict::Fails);
+        let failed = shop("2", "2", "Failed");
+        let landing = judge_maker(&failed, &own, (Relation::HasContent, Some(false))).unwrap();
+        assert_eq!(landing.verdict, Verdict::Fails);
+        assert!(
+            landing
+                .evidence
+                .contains("Application shop: the sync failed"),
+            "{landing:?}"
+        );
+    }
+
+    #[test]
+    fn a_comparison_with_the_source_of_before_proves_nothing() {
+        let (root, stale) = (shop("2", "2", "Succeeded"), shop("2", "1", "Succeeded"));
+        let seen = (Relation::HasContent, Some(true));
+        for landing in [
+            judge_maker(&root, &stale, seen),
+            judge_set("shops", &stale, seen),
+        ] {
+            let landing = landing.unwrap();
+            assert_eq!(landing.verdict, Verdict::Unknown);
+            assert!(landing.evidence.contains("its new source"), "{landing:?}");
+        }
+    }
+
+    #[test]
+    fn an_application_set_is_judged_by_branch_and_application() {
+        let own = shop("2", "2", "Succeeded");
+        let look = |seen| judge_set("shops", &own, seen).map(|landing| landing.verdict);
+        assert_eq!(look((Relation::HasContent, Some(true))), None);
+        assert_eq!(
+            look((Relation::HasContent, Some(false))),
+            Some(Verdict::Unknown)
+        );
+        assert_eq!(look((Relation::HasContent, None)), Some(Verdict::Unknown));
+        assert_eq!(look((Relation::Older, Some(true))), Some(Verdict::Unknown));
+        assert_eq!(
+            look((Relation::Superseded, Some(true))),
+            Some(Verdict::Fails)
+        );
+    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::admin::Kind;
+use crate::repository::git;
 use crate::stage::{Stage, WORKLOAD};
 
 /// Label of namespaces in which admission refuses changes of workloads by identities of devpods.
@@ -34,6 +35,61 @@ impl Stage {
     pub(crate) fn annotate_application(&self, annotations: &Value) {
         let patch = json!({"metadata": {"annotations": annotations}});
         self.patch(Kind::Application, &patch);
+    }
+
+    /// Has the first source be a chart of a registry that nobody reaches.
+    pub(crate) fn deploy_chart(&self, chart: &str, version: &str) {
+        let mut sources = self.application()["spec"]["sources"].clone();
+        let helm = sources[0]["helm"].clone();
+        sources[0] = json!({"repoURL": "https://charts.example.org", "chart": chart,
+            "targetRevision": version, "helm": helm});
+        self.skip_reconcile(true);
+        self.patch(Kind::Application, &json!({"spec": {"sources": sources}}));
+    }
+
+    /// Tags a commit, and has the Application follow the tag.
+    pub(crate) fn follow_tag(&self, tag: &str, commit: &str) {
+        git(self.bare(), &["tag", tag, commit]);
+        let patch = json!({"spec": {"source": {"targetRevision": tag}}});
+        self.patch(Kind::Application, &patch);
+        self.refresh();
+    }
+
+    /// Has the template of the stage's ApplicationSet say something else for the image.
+    pub(crate) fn template_image(&self, image: &str) {
+        let mut spec = self.get(Kind::ApplicationSet).expect("the set")["spec"].clone();
+        spec["template"]["spec"]["source"]["kustomize"]["images"] = json!([image]);
+        self.patch(Kind::ApplicationSet, &json!({"spec": spec}));
+    }
+
+    /// Sets the replicas in the Application itself.
+    pub(crate) fn override_replicas(&self, count: u32) {
+        let replicas = json!([{"name": WORKLOAD, "count": count}]);
+        let patch = json!({"spec": {"source": {"kustomize": {"replicas": replicas}}}});
+        self.patch(Kind::Application, &patch);
+        self.refresh();
+    }
+
+    /// Deletes the Application that makes the stage's, which stays.
+    pub(crate) fn lose_root(&self) {
+        let root = self.root().expect("an Application that makes this one");
+        let place = ("argocd", root.as_str());
+        let world = self.world;
+        world.wait(world.admin.delete(Kind::Application, place));
+        world.until("the root is gone", || {
+            match world.wait(world.admin.get(Kind::Application, place)) {
+                None => Ok(()),
+                Some(_) => Err("it is there".to_owned()),
+            }
+        });
+    }
+
+    /// Sets a Helm parameter of the first source in the Application itself.
+    pub(crate) fn override_parameter(&self, name: &str, value: &str) {
+        let mut sources = self.application()["spec"]["sources"].clone();
+        sources[0]["helm"]["parameters"] = json!([{"name": name, "value": value}]);
+        self.patch(Kind::Application, &json!({"spec": {"sources": sources}}));
+        self.refresh();
     }
 
     /// Waits until nobody has written to the Application for two seconds: its controller goes on
@@ -131,7 +187,9 @@ impl Stage {
         let (world, name) = (self.world, &self.name);
         let object = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet",
             "metadata": {"name": name, "namespace": "argocd"},
-            "spec": {"generators": [{"list": {"elements": []}}], "template": {
+            "spec": {"generators": [{"list": {"elements": []}}],
+                // It made this Application once and does not take it away.
+                "syncPolicy": {"applicationsSync": "create-update"}, "template": {
                 "metadata": {"name": name},
                 "spec": self.application()["spec"]}}});
         let made = world.wait(world.admin.create(Kind::ApplicationSet, "argocd", &object));

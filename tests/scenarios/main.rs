@@ -16,6 +16,7 @@ mod holding;
 mod identities;
 mod intents;
 mod landing;
+mod layout;
 mod levers;
 mod looking;
 mod plans;
@@ -26,6 +27,7 @@ mod requesting;
 mod resuming;
 mod reverting;
 mod snapshot;
+mod sources;
 mod stage;
 mod stages;
 mod suspended;
@@ -94,6 +96,23 @@ scenarios! {
         a_hold_goes_on
         an_annotated_application_is_held_in_its_manifest
         a_workflow_is_named_and_not_edited;
+    sources:
+        a_values_file_of_another_repository_is_rolled_back
+        a_chart_of_another_repository_is_scaled
+        a_rollback_of_lent_values_goes_on
+        a_parameter_over_lent_values_is_refused
+        an_override_file_is_rolled_back
+        a_rollback_of_an_override_file_goes_on
+        a_manifest_below_an_override_file_is_refused
+        an_applications_own_manifest_is_rolled_back
+        an_application_beside_its_files_is_rolled_back
+        a_rollback_of_an_application_goes_on
+        what_no_file_of_an_application_says_is_refused
+        a_parameter_file_is_rolled_back
+        a_rollback_of_a_parameter_file_goes_on
+        an_expression_of_an_application_set_is_refused
+        a_tag_as_target_revision_is_refused
+        a_chart_of_a_registry_is_refused;
     requesting:
         a_request_becomes_one_bead
         a_rollback_is_put_on_record

@@ -1,7 +1,8 @@
 //! Workloads that no file holds: kustomize or Helm renders them, and the edit goes to the place
 //! that decides.
 
-use crate::stage::{BAD, GOOD, Layout, Setting, Stage};
+use crate::layout::Layout;
+use crate::stage::{BAD, GOOD, Setting, Stage};
 use crate::world::World;
 
 const BASE: &str = "apps/zai-proxy/base/deployment.yaml";

@@ -57,6 +57,28 @@ pub(crate) fn create(world: &World, name: &str) -> PathBuf {
     bare
 }
 
+/// The credential helper that knows the Git server's account.
+fn helper(world: &World) -> String {
+    let quoted = |variable| world.variable(variable).replace('\'', r"'\''");
+    format!(
+        "!f() {{ test \"$1\" = get && echo 'username={}' && echo 'password={}'; }}; f",
+        quoted("UNSHIP_WORLD_GIT_USER"),
+        quoted("UNSHIP_WORLD_GIT_PASSWORD")
+    )
+}
+
+/// Gives a home the credentials and the identity for repositories of which there is no clone.
+pub(crate) fn credentials(world: &World, home: &Path) {
+    std::fs::create_dir_all(home).expect("a home");
+    for (key, value) in [
+        ("credential.helper", helper(world).as_str()),
+        ("user.name", "Dev Pod"),
+        ("user.email", "dev.pod@example.org"),
+    ] {
+        git(home, &["config", "--global", key, value]);
+    }
+}
+
 /// A clone with an identity and credentials of its own in its configuration.
 pub(crate) struct Clone {
     pub(crate) folder: PathBuf,
@@ -66,17 +88,11 @@ impl Clone {
     /// Makes a clone of the repository `name`, which may still be empty.
     pub(crate) fn new(world: &World, name: &str, folder: PathBuf, person: &str) -> Self {
         std::fs::create_dir_all(&folder).expect("a folder for the clone");
-        let quoted = |variable| world.variable(variable).replace('\'', r"'\''");
-        let helper = format!(
-            "!f() {{ test \"$1\" = get && echo 'username={}' && echo 'password={}'; }}; f",
-            quoted("UNSHIP_WORLD_GIT_USER"),
-            quoted("UNSHIP_WORLD_GIT_PASSWORD")
-        );
         let url = format!("{}/{name}.git", world.variable("UNSHIP_WORLD_GIT_URL"));
         let mail = format!("{}@example.org", person.to_lowercase().replace(' ', "."));
         git(&folder, &["init", "-q", "-b", "main"]);
         for (key, value) in [
-            ("credential.helper", helper.as_str()),
+            ("credential.helper", helper(world).as_str()),
             ("user.name", person),
             ("user.email", &mail),
         ] {

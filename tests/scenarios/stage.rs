@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::admin::Kind;
+pub(crate) use crate::layout::Layout;
+use crate::layout::{FIXTURE, Files, Names};
 use crate::repository::{self, Clone, git};
 use crate::unship::Unship;
 use crate::world::World;
 
-/// The manifest at release 1.2.0, in namespace `mcp`.
-const FIXTURE: &str =
-    include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/mcp/zai-proxy.yml");
 const OTHERS: &str =
     include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/search/indexer.yaml");
 
@@ -22,18 +21,6 @@ pub(crate) const MANIFEST: &str = "k8s/apexalgo-iad/mcp/zai-proxy.yml";
 pub(crate) const OTHERS_FILE: &str = "k8s/apexalgo-iad/search/indexer.yaml";
 /// The Deployment.
 pub(crate) const WORKLOAD: &str = "zai-proxy";
-const OVERLAY: &str = "# Promotions change the tag here, and nothing else.
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: NAMESPACE
-resources:
-- ../../base
-images:
-- name: ronaldraygun/zai-proxy
-  newTag: RELEASE   # set by the release job
-";
-const VALUES: &str = "# production\nimage:\n  tag: \"RELEASE\"  # set by the release job\n";
-const CHART: &str = "apiVersion: v2\nname: zai-proxy\nversion: 0.1.0\n";
 /// The good and the bad release.
 pub(crate) const GOOD: &str = "1.2.0";
 pub(crate) const BAD: &str = "1.2.1-crash";
@@ -55,18 +42,6 @@ pub(crate) struct Setting {
     pub(crate) files: Vec<(&'static str, &'static str)>,
     /// What the manifests are written with.
     pub(crate) layout: Layout,
-}
-
-/// What a stage's manifests are written with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// Plain manifests.
-    #[default]
-    Plain,
-    /// A base and an overlay that sets the image's tag.
-    Kustomize,
-    /// A chart in the repository, with a values file of the environment.
-    Helm,
 }
 
 /// A scenario's place in the world.
@@ -91,6 +66,8 @@ pub(super) struct Source {
     bare: PathBuf,
     /// The clone of those who release.
     team: Clone,
+    /// A clone of a second repository.
+    lent: Option<Clone>,
 }
 
 impl Stage {
@@ -104,17 +81,20 @@ impl Stage {
         let bare = repository::create(world, &stage.name);
         let folder = stage.folder.join("team");
         let team = Clone::new(world, &stage.name, folder, "Mira Okafor");
-        stage.source = Some(Source { bare, team });
+        let names = stage.names();
+        let lent = stage.lend(setting.layout.lent(&names));
+        stage.source = Some(Source { bare, team, lent });
         let manifest = stage.manifest(first);
-        let around = stage.around();
+        let around = setting.layout.around(&names);
+        let release = stage.release_file();
         let mut files = vec![
-            (stage.release_file(), Some(manifest.as_str())),
+            (release.as_str(), Some(manifest.as_str())),
             (OTHERS_FILE, Some(OTHERS)),
         ];
         files.extend(
             around
                 .iter()
-                .map(|(path, text)| (*path, Some(text.as_str()))),
+                .map(|(path, text)| (path.as_str(), Some(text.as_str()))),
         );
         files.extend(
             setting
@@ -189,16 +169,58 @@ impl Stage {
         }
     }
 
+    /// Makes a second repository with these files, and has users find the way to it.
+    fn lend(&self, files: Files) -> Option<Clone> {
+        if files.is_empty() {
+            return None;
+        }
+        let name = self.second();
+        repository::create(self.world, &name);
+        let clone = Clone::new(self.world, &name, self.folder.join("lent"), "Ada Lent");
+        let files: Vec<(&str, Option<&str>)> = files
+            .iter()
+            .map(|(path, text)| (path.as_str(), Some(text.as_str())))
+            .collect();
+        clone.commit("chore: import", &files);
+        clone.push();
+        repository::credentials(self.world, &self.folder.join("home"));
+        Some(clone)
+    }
+
+    /// The names that its files have.
+    fn names(&self) -> Names {
+        let url = |name: &str| {
+            let base = self.world.variable("UNSHIP_WORLD_GIT_URL");
+            format!("{base}/{name}.git")
+        };
+        Names {
+            name: self.name.clone(),
+            here: url(&self.name),
+            there: url(&self.second()),
+        }
+    }
+
+    /// The name of the Application that makes this stage's, where one does.
+    pub(crate) fn root(&self) -> Option<String> {
+        let has = self.layout.has_root();
+        has.then(|| format!("{}-root", self.name))
+    }
+
+    /// The name of the second repository.
+    fn second(&self) -> String {
+        format!("{}-second", self.name)
+    }
+
+    /// The clone of the second repository.
+    pub(crate) fn lent(&self) -> &Clone {
+        let lent = self.source().lent.as_ref();
+        lent.unwrap_or_else(|| panic!("{} has no second repository", self.name))
+    }
+
     /// The file that a release changes, as it is at that release.
     pub(crate) fn manifest(&self, release: &str) -> String {
-        match self.layout {
-            Layout::Plain => {}
-            Layout::Kustomize => {
-                return OVERLAY
-                    .replace("NAMESPACE", &self.name)
-                    .replace("RELEASE", release);
-            }
-            Layout::Helm => return VALUES.replace("RELEASE", release),
+        if let Some(text) = self.layout.release(&self.names(), release) {
+            return text;
         }
         let text = FIXTURE
             .replace("namespace: mcp", &format!("namespace: {}", self.name))
@@ -213,52 +235,8 @@ impl Stage {
     }
 
     /// That file's path.
-    pub(crate) const fn release_file(&self) -> &'static str {
-        match self.layout {
-            Layout::Plain => MANIFEST,
-            Layout::Kustomize => "apps/zai-proxy/overlays/prod/kustomization.yaml",
-            Layout::Helm => "charts/zai-proxy/values-prod.yaml",
-        }
-    }
-
-    /// The files that the one of a release is rendered with.
-    fn around(&self) -> Vec<(&'static str, String)> {
-        let bare = FIXTURE.replace("  namespace: mcp\n", "");
-        match self.layout {
-            Layout::Plain => Vec::new(),
-            Layout::Kustomize => vec![
-                ("apps/zai-proxy/base/deployment.yaml", bare),
-                (
-                    "apps/zai-proxy/base/kustomization.yaml",
-                    "resources: [deployment.yaml]\n".to_owned(),
-                ),
-            ],
-            Layout::Helm => vec![
-                ("charts/zai-proxy/Chart.yaml", CHART.to_owned()),
-                (
-                    "charts/zai-proxy/values.yaml",
-                    "image: {repository: ronaldraygun/zai-proxy, tag: latest}\n".to_owned(),
-                ),
-                (
-                    "charts/zai-proxy/templates/zai-proxy.yaml",
-                    bare.replace(
-                        "ronaldraygun/zai-proxy:1.2.0",
-                        "{{ .Values.image.repository }}:{{ .Values.image.tag }}",
-                    ),
-                ),
-            ],
-        }
-    }
-
-    /// The Application's source, without the repository.
-    fn place_in_git(&self) -> Value {
-        match self.layout {
-            Layout::Plain => json!({"path": "k8s/apexalgo-iad/mcp",
-                "directory": {"recurse": true, "include": "{*.yaml,*.yml}"}}),
-            Layout::Kustomize => json!({"path": "apps/zai-proxy/overlays/prod"}),
-            Layout::Helm => json!({"path": "charts/zai-proxy",
-                "helm": {"valueFiles": ["values-prod.yaml"]}}),
-        }
+    pub(crate) fn release_file(&self) -> String {
+        self.layout.release_file(&self.names())
     }
 
     /// Commits a release; nothing is pushed.
@@ -266,7 +244,7 @@ impl Stage {
         let text = self.manifest(release);
         let message = format!("chore: promote zai-proxy to v{release}");
         self.team()
-            .commit(&message, &[(self.release_file(), Some(&text))])
+            .commit(&message, &[(&self.release_file(), Some(&text))])
     }
 
     /// Commits a release, pushes it and has Argo CD look.
@@ -298,21 +276,24 @@ impl Stage {
 
     fn create_application(&self) {
         let (world, name) = (self.world, &self.name);
+        if let Some(set) = self.layout.set(&self.names()) {
+            let made = world.admin.create(Kind::ApplicationSet, "argocd", &set);
+            world.wait(made);
+            return;
+        }
         let project = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
             "metadata": {"name": name, "namespace": "argocd"},
             "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
                 "clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}});
-        let mut source = self.place_in_git();
-        let url = format!("{}/{name}.git", world.variable("UNSHIP_WORLD_GIT_URL"));
-        source["repoURL"] = json!(url);
-        source["targetRevision"] = json!("main");
+        let mut spec = self.layout.sources(&self.names());
+        let root = self.root();
+        spec["project"] = json!(if self.own_project { name } else { "default" });
+        spec["destination"] = json!({"server": "https://kubernetes.default.svc",
+                "namespace": if root.is_some() { "argocd" } else { name }});
+        spec["syncPolicy"] = json!({"automated": {"prune": true, "selfHeal": true}});
         let application = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-            "metadata": {"name": name, "namespace": "argocd"},
-            "spec": {
-                "project": if self.own_project { name } else { "default" },
-                "source": source,
-                "destination": {"server": "https://kubernetes.default.svc", "namespace": name},
-                "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}}});
+            "metadata": {"name": root.as_ref().unwrap_or(name), "namespace": "argocd"},
+            "spec": spec});
         world.wait(async {
             if self.own_project {
                 world
@@ -329,11 +310,19 @@ impl Stage {
 
     /// Has Argo CD look into the repository now, and waits until it has.
     pub(crate) fn refresh(&self) {
+        for name in self.root().iter().chain([&self.name]) {
+            self.refresh_one(name);
+        }
+    }
+
+    fn refresh_one(&self, name: &str) {
         const ANNOTATION: &str = "argocd.argoproj.io/refresh";
         let patch = json!({"metadata": {"annotations": {ANNOTATION: "normal"}}});
-        self.patch(Kind::Application, &patch);
-        self.world.until("Argo CD refreshes the Application", || {
-            let application = self.application();
+        let (world, place) = (self.world, ("argocd", name));
+        world.wait(world.admin.patch(Kind::Application, place, &patch));
+        world.until("Argo CD refreshes the Application", || {
+            let application = world.wait(world.admin.get(Kind::Application, place));
+            let application = application.ok_or("it is gone")?;
             match application["metadata"]["annotations"].get(ANNOTATION) {
                 None => Ok(()),
                 Some(_) => Err(application["status"]["conditions"].to_string()),
@@ -491,8 +480,12 @@ impl Drop for Stage {
         }
         let (admin, name) = (&self.world.admin, &self.name);
         self.world.wait(async {
-            admin.delete(Kind::Application, ("argocd", name)).await;
+            // What makes the Application goes first, else it is made again.
             admin.delete(Kind::ApplicationSet, ("argocd", name)).await;
+            if let Some(root) = &self.root() {
+                admin.delete(Kind::Application, ("argocd", root)).await;
+            }
+            admin.delete(Kind::Application, ("argocd", name)).await;
             admin.delete(Kind::Namespace, ("", name)).await;
             if self.own_project {
                 admin.delete(Kind::AppProject, ("argocd", name)).await;

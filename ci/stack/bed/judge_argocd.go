@@ -25,6 +25,10 @@ var argocdVerbs = map[string]string{
 	"Patch": "patch", "Update": "patch", "UpdateSpec": "patch",
 }
 
+// lookups are what argocd-server logs when an Application that is asked for is not there
+// (server/application/application.go, getAppEnforceRBAC): nothing was done.
+var lookups = []string{"application does not exist"}
+
 // call is a write that was asked of argocd-server.
 type call struct {
 	account, verb, project, name string
@@ -69,7 +73,7 @@ func received(line map[string]any) (call, bool) {
 // carriedOut reads the line about a write that has been done to an Application, with its author.
 func carriedOut(line map[string]any) (call, bool) {
 	user, name := field(line, "user"), field(line, "application")
-	if user == "" || name == "" {
+	if user == "" || name == "" || slices.Contains(lookups, field(line, "msg")) {
 		return call{}, false
 	}
 	done := strings.TrimPrefix(field(line, "msg"), user+" ")

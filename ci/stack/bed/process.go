@@ -16,7 +16,8 @@ import (
 // stopOrder: clients before the servers they talk to, so that none of them spends its last
 // seconds in retries.
 var stopOrder = []string{
-	"kubectl-proxy", "argocd-server", "argocd-application-controller", "argocd-repo-server",
+	"kubectl-proxy", "argocd-server", "argocd-applicationset-controller",
+	"argocd-application-controller", "argocd-repo-server",
 	"redis-server", "kwok", "kubelet", "git-server", "kube-scheduler", "kube-controller-manager",
 	"kube-apiserver", "etcd",
 }

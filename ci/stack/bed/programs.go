@@ -236,6 +236,9 @@ func (s *stack) startArgoCD() error {
 			return s.token("argocd", "argocd-application-controller", "argocd-application-controller")
 		},
 		func() error { return s.token("argocd", "argocd-server", "argocd-server") },
+		func() error {
+			return s.token("argocd", "argocd-applicationset-controller", "argocd-applicationset-controller")
+		},
 	); err != nil {
 		return err
 	}
@@ -254,12 +257,21 @@ func (s *stack) startArgoCD() error {
 	if err != nil {
 		return err
 	}
+	sets, err := s.start("argocd-applicationset-controller",
+		s.argocdEnvironment(s.kubeconfigPath("argocd-applicationset-controller")),
+		s.program("argocd-applicationset-controller"), "--namespace=argocd", "--logformat=json",
+		"--argocd-repo-server="+s.address("repo-server"), "--metrics-addr="+s.address("applicationset-metrics"),
+		"--probe-addr="+s.address("applicationset-probe"), "--webhook-addr="+s.address("applicationset-webhook"))
+	if err != nil {
+		return err
+	}
 	for _, ready := range []string{
+		s.url("applicationset-metrics") + "/metrics",
 		s.url("repo-server-metrics") + "/healthz?full=true",
 		s.url("controller-metrics") + "/healthz",
 		s.url("argocd-server") + "/healthz",
 	} {
-		if err := until(ready, 60*time.Second, []*program{controller, server}, func() error { return answers(s.plain, ready) }); err != nil {
+		if err := until(ready, 60*time.Second, []*program{controller, server, sets}, func() error { return answers(s.plain, ready) }); err != nil {
 			return err
 		}
 	}
@@ -275,6 +287,9 @@ func (s *stack) applyArgoCD() error {
 	for _, pattern := range []string{
 		"base/config/argocd-*.yaml", "base/application-controller-roles/argocd-*.yaml", "cluster-rbac/*/argocd-*.yaml",
 		"base/server/argocd-server-sa.yaml", "base/server/argocd-server-role.yaml", "base/server/argocd-server-rolebinding.yaml",
+		"base/applicationset-controller/argocd-applicationset-controller-sa.yaml",
+		"base/applicationset-controller/argocd-applicationset-controller-role.yaml",
+		"base/applicationset-controller/argocd-applicationset-controller-rolebinding.yaml",
 	} {
 		files, err := filepath.Glob(filepath.Join(s.argocd, pattern))
 		if err != nil {

@@ -46,7 +46,8 @@ const (
 var portNames = []string{
 	"etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
 	"kwok", "redis", "git", "repo-server", "repo-server-metrics", "controller-metrics", "argocd-server",
-	"argocd-server-metrics", "kubectl-proxy",
+	"argocd-server-metrics", "kubectl-proxy", "applicationset-metrics", "applicationset-probe",
+	"applicationset-webhook",
 }
 
 // Ports come from below the range that systems use for outgoing connections, in blocks: which
@@ -211,28 +212,50 @@ func (s *stack) choose() error {
 		return err
 	}
 	chosen := settings{map[string]int{}, map[string]string{}}
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(s.state))
-	block := firstPort + int(hash.Sum32()%blocks)*blockSize
-	next := block
-	for _, name := range portNames {
-		for ; ; next++ {
-			if next > block+1000 {
-				return fmt.Errorf("no free port for %s in %d-%d", name, block, next)
-			}
-			if listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(next)); err == nil {
-				_ = listener.Close()
-				break
-			}
-		}
-		chosen.Ports[name] = next
-		next++
+	if err := s.choosePorts(chosen.Ports); err != nil {
+		return err
 	}
 	secret := make([]byte, 18)
 	if _, err := rand.Read(secret); err != nil {
 		return err
 	}
 	chosen.Passwords["git"] = base64.RawURLEncoding.EncodeToString(secret)
+	return s.keep(chosen)
+}
+
+// choosePorts gives every listener that has no port yet a free one.
+func (s *stack) choosePorts(ports map[string]int) error {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(s.state))
+	block := firstPort + int(hash.Sum32()%blocks)*blockSize
+	taken := map[int]bool{}
+	for _, port := range ports {
+		taken[port] = true
+	}
+	next := block
+	for _, name := range portNames {
+		if ports[name] != 0 {
+			continue
+		}
+		for ; ; next++ {
+			if next > block+1000 {
+				return fmt.Errorf("no free port for %s in %d-%d", name, block, next)
+			}
+			if taken[next] {
+				continue
+			}
+			if listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(next)); err == nil {
+				_ = listener.Close()
+				break
+			}
+		}
+		ports[name] = next
+		next++
+	}
+	return nil
+}
+
+func (s *stack) keep(chosen settings) error {
 	text, err := json.MarshalIndent(chosen, "", "  ")
 	if err != nil {
 		return err
@@ -249,9 +272,14 @@ func (s *stack) load() error {
 	if err := json.Unmarshal(text, &kept); err != nil {
 		return fmt.Errorf("%s: %w", s.path("settings.json"), err)
 	}
-	for _, name := range portNames {
-		if kept.Ports[name] == 0 {
-			return fmt.Errorf("%s: no port for %s", s.path("settings.json"), name)
+	// State of an earlier version has no port for a listener that came later.
+	known := len(kept.Ports)
+	if err := s.choosePorts(kept.Ports); err != nil {
+		return err
+	}
+	if len(kept.Ports) > known {
+		if err := s.keep(kept); err != nil {
+			return err
 		}
 	}
 	s.ports, s.passwords = kept.Ports, kept.Passwords

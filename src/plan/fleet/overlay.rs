@@ -61,7 +61,7 @@ impl Overlay {
             return;
         }
         let target = observation.target.object();
-        let subject = Subject::seen(observation, &target, &rendered.folder);
+        let subject = Subject::seen(observation, &target, &rendered.sourcing);
         if let Ok(object) = render(&rendered.files, &subject) {
             git.text = Arc::from(to_yaml(&object.object));
         }

@@ -286,7 +286,7 @@ fn after(
         }
     }
     let target = observation.target.object();
-    let subject = Subject::seen(observation, &target, &rendered.folder);
+    let subject = Subject::seen(observation, &target, &rendered.sourcing);
     let after = crate::provenance::render(&files, &subject)?;
     let hidden = |(path, _): &&(Path, String)| path.to_string().starts_with("spec.template");
     if let Some((path, why)) = after.unknown.iter().find(hidden) {

@@ -6,6 +6,7 @@ mod functions;
 mod objects;
 mod parse;
 mod rope;
+pub(super) mod template;
 mod values;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use crate::manifest::Path;
 use crate::model::Blocker;
 
-use super::files::{Reader, join};
+use super::files::{Reader, join, normal};
 use super::place::Places;
 use super::source::Parameters;
 use super::traced::{Body, Traced};
@@ -50,7 +51,7 @@ pub(super) fn render(
         subject,
         section: parameters.section("helm"),
     };
-    let folder = join("", subject.folder).unwrap_or_default();
+    let folder = normal(subject.folder);
     let mut gaps = Vec::new();
     let own = values::file(reader, &path_in(&folder, "Chart.yaml"))?
         .ok_or_else(|| broken(format!("{folder:?}"), "there is no Chart.yaml"))?;

@@ -9,10 +9,10 @@ use crate::manifest::{Address, Manifest, Path};
 use crate::model::Blocker;
 
 use super::super::Subject;
-use super::super::files::{Reader, join};
+use super::super::files::{Reader, join, root_of};
 use super::super::place::Places;
 use super::super::source;
-use super::super::traced::{Act, Body, Mark, Source, Traced};
+use super::super::traced::{Act, Body, Mark, Traced};
 
 /// What the release is rendered with, besides the chart's own values.
 pub(super) struct Given<'a> {
@@ -134,15 +134,15 @@ impl Given<'_> {
         let path = match raw.strip_prefix('$') {
             Some(rest) => {
                 let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
-                match self.own_reference(name) {
-                    Some(true) => join("", path),
-                    _ => return Err(self.elsewhere(node, name, path)),
+                match self.reference(name) {
+                    Some(root) => join(root, path),
+                    None => return Err(self.elsewhere(node, name, path)),
                 }
             }
             None if raw.contains("://") || raw.contains('$') => {
                 return Err(self.elsewhere(node, "", raw));
             }
-            None if raw.starts_with('/') => join("", raw),
+            None if raw.starts_with('/') => join(root_of(self.subject.folder), raw),
             None => join(self.subject.folder, raw),
         };
         let read = match &path {
@@ -163,13 +163,17 @@ impl Given<'_> {
         }
     }
 
-    /// Whether the source of that name is this repository at the same revision; `None` where there
-    /// is no such source.
-    fn own_reference(&self, name: &str) -> Option<bool> {
+    /// The root of the files of the source with that `ref`: among the given ones, else this
+    /// repository itself where both sources are it, at the same revision.
+    fn reference(&self, name: &str) -> Option<&str> {
+        if let Some(root) = self.subject.references.and_then(|all| all.get(name)) {
+            return Some(root);
+        }
         let application = self.subject.application?;
         let own = application.sources.get(self.subject.source)?;
         let other = application.sources.iter().find(|s| s.reference == name)?;
-        Some(other.repo_url == own.repo_url && other.target_revision == own.target_revision)
+        let same = other.repo_url == own.repo_url && other.target_revision == own.target_revision;
+        same.then(|| root_of(self.subject.folder))
     }
 
     /// A value file that is not among these files: what it says cannot be told.
@@ -189,7 +193,7 @@ impl Given<'_> {
         Blocker::new(
             "value-file-elsewhere",
             format!(
-                "{} takes values from {from}, which is not in this repository",
+                "{} takes values from {from}, which could not be read here",
                 self.place(node)
             ),
             "change the value in that repository",
@@ -204,16 +208,10 @@ impl Given<'_> {
         let (Some(value), Some(mark)) = (value, node.deciding()) else {
             return Ok(empty());
         };
-        let source = match &mark.source {
-            Source::File(spot) => Source::Inside {
-                outer: spot.clone(),
-                address,
-                at: Path::default(),
-            },
-            other => other.clone(),
-        };
-        let mut values = Traced::of(&value, &source, &Act::Written);
-        if !matches!(mark.source, Source::File(_)) {
+        let inside = mark.source.inside(address);
+        let source = inside.as_ref().unwrap_or(&mark.source);
+        let mut values = Traced::of(&value, source, &Act::Written);
+        if inside.is_none() {
             values.lie_at(&mark.source);
         }
         Ok(values)

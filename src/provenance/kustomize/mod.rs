@@ -19,10 +19,10 @@ use std::rc::Rc;
 use crate::manifest::Path;
 use crate::model::Blocker;
 
-use super::files::{Reader, join};
+use super::files::{Reader, join, normal};
 use super::place::Places;
 use super::source::Parameters;
-use super::traced::{Act, Source, Traced};
+use super::traced::{Act, Traced};
 use super::{Gap, Rendering, Subject, Tool, directory, pick};
 
 pub(super) use images::{joined, split};
@@ -118,7 +118,7 @@ pub(super) fn render(
         open: Vec::new(),
     };
     let mut resources = Vec::new();
-    let folder = join("", subject.folder).unwrap_or_default();
+    let folder = normal(subject.folder);
     build.level(
         &folder,
         parameters.section("kustomize"),
@@ -361,20 +361,12 @@ fn inline_documents(build: &Build<'_>, node: &Traced, act: &Act) -> Result<Vec<T
             continue;
         }
         let address = crate::manifest::Address::document(place);
-        let source = match &mark.source {
-            Source::File(spot) => Source::Inside {
-                outer: spot.clone(),
-                address,
-                at: Path::default(),
-            },
-            // Deeper nesting has no place of its own.
-            _ => mark.source.clone(),
-        };
+        let inside = mark.source.inside(address);
+        // Deeper nesting has no place of its own.
+        let source = inside.as_ref().unwrap_or(&mark.source);
         let value = manifest.value(&address, &Path::default());
-        let mut traced = value.map(|value| Traced::of(&value, &source, act));
-        if let (Some(traced), Source::Inside { .. } | Source::Application(_)) =
-            (&mut traced, &mark.source)
-        {
+        let mut traced = value.map(|value| Traced::of(&value, source, act));
+        if let (Some(traced), None) = (&mut traced, &inside) {
             traced.lie_at(&mark.source);
         }
         found.extend(traced);

@@ -1,9 +1,12 @@
 //! Fixtures of manifests-fixtures/provenance: places and bytes written by hand, rendered objects
 //! by the real kustomize and helm.
 
+mod application_set;
 mod directory;
+mod elsewhere;
 mod helm;
 mod kustomize;
+mod making;
 mod overrides;
 mod restoring;
 

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::super::{Place, edit, explain};
+use super::super::{edit, explain};
 use super::*;
 
 const IMAGE: &str = "spec.template.spec.containers[web].image";
@@ -113,38 +113,10 @@ fn outside_argo_cds_namespace_the_qualified_file_is_read() {
 }
 
 #[test]
-fn an_application_in_git_is_the_place() {
+fn the_template_of_an_application_set_is_named() {
     let files = tree("kustomize");
-    let mut parent = Tree::new();
-    put(
-        &mut parent,
-        "apps/all.yaml",
-        "kind: Application\nmetadata: {name: other}\n---\nkind: Application\nmetadata: {name: shop, namespace: argocd}\n\
-         spec:\n  source:\n    kustomize:\n      images:\n        - shop/web=shop/web:9\n",
-    );
     let mut app = application(json!({"kustomize": {"images": ["shop/web=shop/web:9"]}}));
     let target = object("Deployment", "shop", "eu-web");
-    let mut with_parent = subject(&app, "levels/mid", &target);
-    with_parent.parent = Some(&parent);
-    let explanation = explain(&files, &with_parent, &path(IMAGE)).unwrap();
-    assert_eq!(
-        explanation.chain[0].place,
-        Place::ApplicationFile {
-            path: "apps/all.yaml".to_owned(),
-            line: 10,
-            column: 11,
-            field: "spec.source.kustomize.images[0]".to_owned(),
-        }
-    );
-    let said = blocked(edit(
-        &files,
-        &with_parent,
-        &[(path(IMAGE), Some(json!("shop/web:1")))],
-    ));
-    assert!(
-        said.starts_with("application-override: apps/all.yaml:10:11"),
-        "{said}"
-    );
     app.owners = vec![("ApplicationSet".to_owned(), "shops".to_owned())];
     let owned = subject(&app, "levels/mid", &target);
     let said = blocked(edit(

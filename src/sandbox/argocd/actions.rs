@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::auto_sync::is_enabled;
-use super::source::{resolve, source_of};
+use super::revisions::{Commits, is_several, put_sources, sources};
+use super::source::resolve;
 use super::windows::Windows;
 use super::{Account, GROUP, NAMESPACE, RpcError, project_of};
 use crate::sandbox::error::ApiError;
@@ -98,21 +99,25 @@ pub(crate) fn sync(
     if is_deleting(app) {
         return Err(RpcError::new(9, "application is deleting"));
     }
-    let source = source_of(app);
-    let follows = match text(&source, "/targetRevision") {
-        "" => "HEAD",
-        named => named,
-    };
-    let asked = text(body, "/revision");
+    let own = sources(&app["spec"]);
     let dry = body["dryRun"] == true;
-    if is_enabled(app) && !dry && !asked.is_empty() && asked != follows {
-        let message = format!("Cannot sync to {asked}: auto-sync currently set to {follows}");
-        return Err(RpcError::new(9, message));
+    let mut commits = Vec::new();
+    for (at, source) in own.iter().enumerate() {
+        let follows = match text(source, "/targetRevision") {
+            "" => "HEAD",
+            named => named,
+        };
+        let asked = asked_revision(app, body, at);
+        if is_enabled(app) && !dry && !asked.is_empty() && asked != follows {
+            let message = format!("Cannot sync to {asked}: auto-sync currently set to {follows}");
+            return Err(RpcError::new(9, message));
+        }
+        let wanted = if asked.is_empty() { follows } else { &asked };
+        commits.push(resolve(world, source, wanted).map_err(|e| RpcError::new(9, e))?);
     }
-    let wanted = if asked.is_empty() { follows } else { asked };
-    let commit = resolve(world, &source, wanted).map_err(|e| RpcError::new(9, e))?;
-    let mut operation = json!({"initiatedBy": {"username": account.name},
-        "sync": {"revision": commit, "source": source}});
+    let mut operation = json!({"initiatedBy": {"username": account.name}, "sync": {}});
+    Commits::new(commits, is_several(&app["spec"])).put(&mut operation["sync"]);
+    put_sources(&app["spec"], &mut operation["sync"]);
     for field in ["prune", "dryRun", "resources"] {
         let empty = [json!(null), json!(false), json!([])];
         if let Some(value) = body.get(field).filter(|v| !empty.contains(v)) {
@@ -139,6 +144,18 @@ pub(crate) fn sync(
         operation["retry"] = retry.clone();
     }
     begin(world, app, operation)
+}
+
+/// `revision`, or the one of `revisions` at the source's place in `sourcePositions` (from 1).
+fn asked_revision(app: &Value, body: &Value, source: usize) -> String {
+    if !is_several(&app["spec"]) {
+        return text(body, "/revision").to_owned();
+    }
+    let wanted = i64::try_from(source).unwrap_or_default() + 1;
+    let positions = list(body, "/sourcePositions");
+    let at = positions.iter().position(|at| at.as_i64() == Some(wanted));
+    let found = at.and_then(|at| list(body, "/revisions").get(at)?.as_str());
+    found.unwrap_or_default().to_owned()
 }
 
 /// `POST …/rollback`: a sync to a history entry, without hooks.
@@ -170,13 +187,14 @@ pub(crate) fn rollback(
         let message = format!("application {name} does not have deployment with id {wanted}");
         return Err(RpcError::new(3, message));
     };
-    if entry.get("source").is_none_or(Value::is_null) {
+    if sources(entry).is_empty() {
         let message = "cannot rollback to revision deployed with Argo CD v0.11 or lower. sync to revision instead.";
         return Err(RpcError::new(9, message));
     }
     let mut operation = json!({"initiatedBy": {"username": account.name},
-        "sync": {"revision": entry["revision"], "source": entry["source"],
-            "syncStrategy": {"apply": {}}}});
+        "sync": {"syncStrategy": {"apply": {}}}});
+    Commits::of(entry).put(&mut operation["sync"]);
+    put_sources(entry, &mut operation["sync"]);
     for field in ["prune", "dryRun"] {
         if body[field] == true {
             operation["sync"][field] = json!(true);

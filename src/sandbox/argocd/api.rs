@@ -11,7 +11,8 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::source::{commit_metadata, render, resolve, source_of};
+use super::revisions::{Commits, is_several, sources};
+use super::source::{commit_metadata, render, resolve_all};
 use super::windows::Windows;
 use super::{
     Account, GROUP, NAMESPACE, REFRESH, Role, RpcError, actions, compare, project_of, views,
@@ -164,6 +165,7 @@ async fn dispatch(call: Call) -> Result<Value, RpcError> {
             can_i(&account, resource, action)
         }
         ["api", "v1", "applications"] if get => list(&call),
+        ["api", "v1", "applicationsets", name] if get => application_set(&call, &account, name),
         ["api", "v1", "projects", ..] if get => project(&call, &path[3..]),
         ["api", "v1", "clusters"] if get => Ok(json!({"metadata": {}, "items": [{
             "name": "in-cluster", "server": "https://kubernetes.default.svc",
@@ -310,7 +312,10 @@ fn list(call: &Call) -> Result<Value, RpcError> {
         let found = objects.list(kind, call.param("appNamespace"));
         let fits = |app: &Arc<Value>| {
             (projects.is_empty() || projects.contains(&project_of(app)))
-                && (repo.is_empty() || text(&source_of(app), "/repoURL") == repo)
+                && (repo.is_empty()
+                    || sources(&app["spec"])
+                        .iter()
+                        .any(|s| text(s, "/repoURL") == repo))
                 && (name.is_empty() || text(app, "/metadata/name") == name)
                 && selector.matches(app)
         };
@@ -330,6 +335,26 @@ fn list(call: &Call) -> Result<Value, RpcError> {
         "" => out,
         fields => views::project_fields(&out, fields),
     })
+}
+
+/// `GET /api/v1/applicationsets/NAME`, of Argo CD's own namespace unless another is named.
+fn application_set(call: &Call, account: &Account, name: &str) -> Result<Value, RpcError> {
+    let kind = by_kind(GROUP, "ApplicationSet").ok_or_else(|| RpcError::new(13, "no such kind"))?;
+    if !account.may_on("applicationsets", "get") {
+        return Err(RpcError::new(7, "permission denied"));
+    }
+    let namespace = match call.param("appsetNamespace") {
+        "" => NAMESPACE,
+        named => named,
+    };
+    let found = call.world.store.with(|o| o.get(kind, namespace, name));
+    let missing = || {
+        let message = format!(
+            "error getting ApplicationSet: applicationsets.argoproj.io \"{name}\" not found"
+        );
+        RpcError::new(2, message)
+    };
+    found.map(|set| (*set).clone()).ok_or_else(missing)
 }
 
 fn project(call: &Call, rest: &[&str]) -> Result<Value, RpcError> {
@@ -378,8 +403,11 @@ async fn application(
         }
         ("GET", ["revisions", commit, "metadata"]) => {
             let commit = (*commit).to_owned();
+            let source = call.param("sourceIndex").parse().unwrap_or(0);
             let read = move || {
-                commit_metadata(&world, &source_of(&app), &commit).map_err(|e| RpcError::new(2, e))
+                let own = sources(&app["spec"]);
+                let source = own.get(source).unwrap_or(&Value::Null);
+                commit_metadata(&world, source, &commit).map_err(|e| RpcError::new(2, e))
             };
             blocking(read).await
         }
@@ -454,9 +482,9 @@ async fn get(call: &Call, app: &Arc<Value>, name: &str) -> Result<Value, RpcErro
 }
 
 fn managed(call: &Call, app: &Value) -> Result<Value, RpcError> {
-    let commit = text(app, "/status/sync/revision");
-    let source = source_of(app);
-    let targets = render(&call.world, app, &source, commit).unwrap_or_default();
+    let commit = Commits::of(&app["status"]["sync"]);
+    let targets = render(&call.world, app, &sources(&app["spec"]), &commit);
+    let targets = targets.unwrap_or_default().objects;
     let mut comparison = call.world.store.with(|objects| {
         let tracked = compare::tracked(objects);
         let live = tracked
@@ -497,20 +525,37 @@ fn resource(call: &Call, app: &Value) -> Result<Value, RpcError> {
 }
 
 fn manifests(call: &Call, app: &Value) -> Result<Value, RpcError> {
-    let source = source_of(app);
-    let wanted = match call.param("revision") {
-        "" => text(&source, "/targetRevision"),
-        given => given,
-    };
     let fail = |e: String| RpcError::new(2, e);
-    let commit = resolve(&call.world, &source, wanted).map_err(fail)?;
-    let targets = render(&call.world, app, &source, &commit).map_err(fail)?;
-    let texts: Vec<String> = targets
+    let mut asked = app.clone();
+    let wanted = call.param("revision");
+    if !wanted.is_empty() && !is_several(&app["spec"]) {
+        asked["spec"]["source"]["targetRevision"] = json!(wanted);
+    }
+    let all = |name: &str| -> Vec<&str> {
+        let found = call.query.iter().filter(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).collect()
+    };
+    for (revision, position) in all("revisions").iter().zip(all("sourcePositions")) {
+        let place = position
+            .parse::<usize>()
+            .ok()
+            .and_then(|n| n.checked_sub(1));
+        let source = place.and_then(|place| asked["spec"]["sources"].get_mut(place));
+        match source {
+            Some(source) => source["targetRevision"] = json!(revision),
+            None => return Err(RpcError::new(2, "source position is out of range")),
+        }
+    }
+    let commit = resolve_all(&call.world, &asked).map_err(fail)?;
+    let made = render(&call.world, app, &sources(&app["spec"]), &commit).map_err(fail)?;
+    let texts: Vec<String> = made
+        .objects
         .iter()
         .map(|t| views::masked(t).to_string())
         .collect();
+    let first = made.types.first().cloned().unwrap_or_default();
     Ok(
-        json!({"manifests": texts, "revision": commit, "sourceType": "Directory",
+        json!({"manifests": texts, "revision": commit.get(0), "sourceType": first,
         "namespace": app["spec"]["destination"]["namespace"],
         "server": app["spec"]["destination"]["server"]}),
     )

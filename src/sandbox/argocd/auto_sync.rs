@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::compare::Comparison;
+use super::revisions::{Commits, sources};
 use super::windows::Windows;
 use crate::sandbox::controllers::seconds_since;
 use crate::sandbox::json::{flag, int, text, time};
@@ -36,7 +37,7 @@ pub(crate) enum Decision {
 pub(crate) fn decide(
     app: &Value,
     comparison: &Comparison,
-    commit: &str,
+    commit: &Commits,
     windows: &Windows,
 ) -> Decision {
     let busy = app.get("operation").is_some_and(|o| !o.is_null());
@@ -55,15 +56,16 @@ pub(crate) fn decide(
     let mut operation = json!({
         "initiatedBy": {"automated": true},
         "retry": retry(app),
-        "sync": {"revision": commit, "prune": prune},
+        "sync": {"prune": prune},
     });
+    commit.put(&mut operation["sync"]);
     if let Some(options) = app.pointer("/spec/syncPolicy/syncOptions") {
         operation["sync"]["syncOptions"] = options.clone();
     }
     let state = &app["status"]["operationState"];
-    let attempted = text(state, "/syncResult/revision") == commit
+    let attempted = Commits::of(&state["syncResult"]) == *commit
         && state.get("finishedAt").is_some()
-        && state["syncResult"]["source"] == super::source::source_of(app);
+        && sources(&state["syncResult"]) == sources(&app["spec"]);
     if attempted {
         if text(state, "/phase") != "Succeeded" {
             let message = text(state, "/message");
@@ -94,9 +96,9 @@ fn retry(app: &Value) -> Value {
 }
 
 /// Self-healing of one commit backs off: at once, then after 2 s, 6 s, 18 s … up to 5 min.
-fn heals_now(state: &Value, commit: &str, operation: &mut Value) -> bool {
+fn heals_now(state: &Value, commit: &Commits, operation: &mut Value) -> bool {
     let since = seconds_since(time(state, "/finishedAt")).unwrap_or(f64::MAX);
-    let same = text(state, "/operation/sync/revision") == commit && since < COOLDOWN;
+    let same = Commits::of(&state["operation"]["sync"]) == *commit && since < COOLDOWN;
     let before = if same {
         int(state, "/operation/sync/autoHealAttemptsCount").unwrap_or(0)
     } else {
@@ -154,7 +156,10 @@ mod tests {
 
     #[test]
     fn decisions() {
-        let ask = |app: &Value, c: &Comparison| decide(app, c, "c", &Windows::default());
+        let ask = |app: &Value, c: &Comparison| {
+            let commit = Commits::new(vec!["c".to_owned()], false);
+            decide(app, c, &commit, &Windows::default())
+        };
         let stale = comparison(false, true);
         assert!(matches!(
             ask(&app(json!({}), json!({})), &stale),

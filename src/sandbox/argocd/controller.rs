@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::auto_sync::{self, Decision};
 use super::compare::{self, Comparison};
 use super::operation::{self, Input, Run};
-use super::source::{render, resolve, source_of};
+use super::revisions::{Commits, put_sources, sources};
+use super::source::{Manifests, render, resolve_all};
 use super::windows::Windows;
 use super::{GROUP, NAMESPACE, REFRESH, project_of};
 use crate::sandbox::error::ApiError;
@@ -19,14 +20,14 @@ use crate::sandbox::kinds::{by_kind, by_manifest};
 use crate::sandbox::store::{Objects, Part};
 use crate::sandbox::world::World;
 
-type Targets = Result<Vec<Value>, String>;
+type Targets = Result<Manifests, String>;
 
 /// What the controller knows of one Application beside the object itself.
 #[derive(Debug)]
 struct Memory {
-    /// Source and destination that were rendered.
+    /// Sources and destination that were rendered.
     asked: Value,
-    commit: String,
+    commit: Commits,
     targets: Targets,
     looked_at: Instant,
     /// A look into the repository has happened since the status was last written.
@@ -34,7 +35,7 @@ struct Memory {
     /// The refresh annotation that this look answers.
     refresh: Option<String>,
     /// The commit of an operation that is not the one compared, rendered.
-    pinned: Option<(String, Targets)>,
+    pinned: Option<(Commits, Targets)>,
     run: Option<Run>,
     /// What was compared last, and the result.
     compared: Option<(String, Comparison)>,
@@ -108,8 +109,8 @@ impl Controller {
     /// Looks into the repository where that is due; outside of the store's lock.
     fn look(&mut self, world: &World, app: &Value) {
         let uid = text(app, "/metadata/uid").to_owned();
-        let source = source_of(app);
-        let asked = json!([source, app["spec"]["destination"]]);
+        let own = sources(&app["spec"]);
+        let asked = asked_of(app);
         let refresh = annotation(app, REFRESH).map(str::to_owned);
         let known = self.0.get(&uid);
         let hard = refresh.as_deref() == Some("hard");
@@ -117,7 +118,7 @@ impl Controller {
             || known
                 .is_none_or(|m| m.asked != asked || m.looked_at.elapsed() >= world.poll_interval);
         if due {
-            let resolved = resolve(world, &source, text(&source, "/targetRevision"));
+            let resolved = resolve_all(world, app);
             let before = self.0.remove(&uid);
             self.0.insert(
                 uid.clone(),
@@ -128,21 +129,26 @@ impl Controller {
             return;
         };
         memory.refresh = refresh;
-        let pinned = text(app, "/operation/sync/revision");
-        let own_source = app
-            .pointer("/operation/sync/source")
-            .filter(|own| !own.is_null() && **own != source);
-        if pinned.is_empty() || (pinned == memory.commit && own_source.is_none()) {
+        let pinned = Commits::of(&app["operation"]["sync"]);
+        let asked_for = sources(&app["operation"]["sync"]);
+        let others = !asked_for.is_empty() && asked_for != own;
+        if pinned.is_empty() || (pinned == memory.commit && !others) {
             memory.pinned = None;
         } else if memory
             .pinned
             .as_ref()
-            .is_none_or(|(commit, _)| commit != pinned)
+            .is_none_or(|(commit, _)| *commit != pinned)
         {
-            let targets = render(world, app, own_source.unwrap_or(&source), pinned);
-            memory.pinned = Some((pinned.to_owned(), targets));
+            let meant = if others { &asked_for } else { &own };
+            let targets = render(world, app, meant, &pinned);
+            memory.pinned = Some((pinned, targets));
         }
     }
+}
+
+/// What of an Application's spec is rendered.
+fn asked_of(app: &Value) -> Value {
+    json!([sources(&app["spec"]), app["spec"]["destination"]])
 }
 
 fn is_skipped(app: &Value) -> bool {
@@ -154,7 +160,7 @@ fn looked(
     app: &Value,
     before: Option<Memory>,
     asked: Value,
-    (resolved, hard): (Result<String, String>, bool),
+    (resolved, hard): (Result<Commits, String>, bool),
 ) -> Memory {
     let (commit, targets) = match (resolved, &before) {
         (Ok(commit), Some(old))
@@ -163,11 +169,11 @@ fn looked(
             (commit, old.targets.clone())
         }
         (Ok(commit), _) => {
-            let targets = render(world, app, &source_of(app), &commit);
+            let targets = render(world, app, &sources(&app["spec"]), &commit);
             (commit, targets)
         }
         (Err(error), old) => {
-            let commit = old.as_ref().map_or(String::new(), |m| m.commit.clone());
+            let commit = old.as_ref().map(|m| m.commit.clone()).unwrap_or_default();
             let prefix =
                 "Failed to load target state: failed to generate manifest for source 1 of 1";
             (commit, Err(format!("{prefix}: {error}")))
@@ -204,6 +210,10 @@ fn step(
     };
     if present.pointer("/metadata/deletionTimestamp").is_some() {
         return remove(objects, &present, tracked);
+    }
+    if asked_of(&present) != memory.asked {
+        // It was changed since it was rendered: the next pass renders it again.
+        return Ok(());
     }
     let project =
         by_kind(GROUP, "AppProject").and_then(|k| objects.get(k, NAMESPACE, project_of(&present)));
@@ -286,7 +296,9 @@ fn work(
             set(app, &["status", "sync", "status"], json!("Unknown"));
             conditions.push(("ComparisonError", error.clone()));
         }
-        Ok(targets) => {
+        Ok(Manifests {
+            objects: targets, ..
+        }) => {
             let seen = signature(objects, app, &memory.commit, targets, tracked);
             let comparison = match memory.compared.take() {
                 Some((key, comparison)) if key == seen => comparison,
@@ -323,7 +335,7 @@ fn work(
 fn signature(
     objects: &Objects,
     app: &Value,
-    commit: &str,
+    commit: &Commits,
     targets: &[Value],
     tracked: &[Arc<Value>],
 ) -> String {
@@ -345,18 +357,28 @@ fn signature(
 }
 
 fn describe(app: &mut Value, memory: &Memory) {
-    let mut compared = json!({"destination": app["spec"]["destination"], "source": source_of(app)});
+    let mut compared = json!({"destination": app["spec"]["destination"]});
+    put_sources(&app["spec"], &mut compared);
     if let Some(ignored) = app.pointer("/spec/ignoreDifferences") {
         compared["ignoreDifferences"] = ignored.clone();
     }
+    let several = compared.get("sources").is_some();
     let state = child(app, "status");
-    state["sourceType"] = json!("Directory");
+    if let Ok(manifests) = &memory.targets {
+        unset(state, &["sourceType"]);
+        unset(state, &["sourceTypes"]);
+        match (several, manifests.types.first()) {
+            (true, _) => state["sourceTypes"] = json!(manifests.types),
+            (false, Some(one)) => state["sourceType"] = json!(one),
+            (false, None) => {}
+        }
+    }
     state["controllerNamespace"] = json!(NAMESPACE);
     state["resourceHealthSource"] = json!("appTree");
     let sync = child(state, "sync");
     sync["comparedTo"] = compared;
     if !memory.commit.is_empty() {
-        sync["revision"] = json!(memory.commit);
+        memory.commit.put(sync);
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod actions;
 mod api;
+mod application_sets;
 mod auto_sync;
 mod compare;
 mod controller;
 mod cron;
 mod health;
 mod operation;
+mod revisions;
 mod source;
 mod views;
 mod windows;
@@ -18,6 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 pub(crate) use api::{router, standard_tokens};
+pub(crate) use application_sets::run as run_sets;
 pub(crate) use controller::run;
 
 use super::json::{hex, text};

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::compare::{self, Comparison, LAST_APPLIED, Resource, has_option, sync_wave};
 use super::cron::go_duration;
-use super::source::source_of;
+use super::revisions::{Commits, put_sources, sources};
+use super::source::Manifests;
 use super::windows::Windows;
 use crate::sandbox::controllers::event;
 use crate::sandbox::defaults;
@@ -33,8 +34,8 @@ pub(crate) struct Run {
 
 /// What an operation works with.
 pub(crate) struct Input<'a> {
-    pub(crate) commit: &'a str,
-    pub(crate) targets: &'a Result<Vec<Value>, String>,
+    pub(crate) commit: &'a Commits,
+    pub(crate) targets: &'a Result<Manifests, String>,
     pub(crate) tracked: &'a [Arc<Value>],
     pub(crate) windows: &'a Windows,
 }
@@ -74,7 +75,7 @@ pub(crate) fn advance(
             fail(objects, app, run, "Error", &message);
         }
         Ok(targets) => {
-            let comparison = compare::compare(objects, app, targets, input.tracked);
+            let comparison = compare::compare(objects, app, &targets.objects, input.tracked);
             record_source(app, input.commit);
             carry_out(objects, app, run, &comparison);
         }
@@ -83,7 +84,7 @@ pub(crate) fn advance(
 
 fn begin(objects: &mut Objects, app: &mut Value) {
     let operation = app["operation"].clone();
-    let commit = text(&operation, "/sync/revision").to_owned();
+    let commit = Commits::of(&operation["sync"]);
     set(
         app,
         &["status", "operationState"],
@@ -115,14 +116,15 @@ fn say(app: &mut Value, message: &str) {
     );
 }
 
-fn record_source(app: &mut Value, commit: &str) {
-    let source = match app.pointer("/operation/sync/source") {
-        Some(own) if !own.is_null() => own.clone(),
-        _ => source_of(app),
-    };
+fn record_source(app: &mut Value, commit: &Commits) {
+    let asked = app["operation"]["sync"].clone();
+    let spec = app["spec"].clone();
     let result = super::super::json::child(&mut app["status"]["operationState"], "syncResult");
-    result["revision"] = json!(commit);
-    result["source"] = source;
+    commit.put(result);
+    match sources(&asked).is_empty() {
+        true => put_sources(&spec, result),
+        false => put_sources(&asked, result),
+    }
 }
 
 fn carry_out(objects: &mut Objects, app: &mut Value, run: &mut Run, comparison: &Comparison) {
@@ -440,7 +442,7 @@ fn finish(objects: &mut Objects, app: &mut Value, run: &mut Run, phase: &str, me
     state["phase"] = json!(phase);
     state["message"] = json!(message);
     state["finishedAt"] = now();
-    let commit = text(state, "/syncResult/revision").to_owned();
+    let commit = Commits::of(&state["syncResult"]);
     let word = if phase == "Succeeded" {
         "succeeded"
     } else {
@@ -473,9 +475,10 @@ fn remember(app: &mut Value) {
         .max()
         .map_or(0, |id| id + 1);
     let state = &app["status"]["operationState"];
-    let entry = json!({"id": id, "revision": state["syncResult"]["revision"],
-        "source": state["syncResult"]["source"], "deployedAt": seconds(Timestamp::now()),
+    let mut entry = json!({"id": id, "deployedAt": seconds(Timestamp::now()),
         "deployStartedAt": state["startedAt"], "initiatedBy": app["operation"]["initiatedBy"]});
+    Commits::of(&state["syncResult"]).put(&mut entry);
+    put_sources(&state["syncResult"], &mut entry);
     history.push(entry);
     let limit = int(app, "/spec/revisionHistoryLimit").unwrap_or(10);
     let excess = history

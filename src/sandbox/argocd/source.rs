@@ -10,19 +10,20 @@ use globset::{Glob, GlobMatcher};
 use serde_json::{Value, json};
 
 use super::TRACKING_ID;
-use crate::model::Application;
-use crate::provenance::objects;
+use super::revisions::{Commits, is_several, sources};
+use crate::model::{Application, Sourcing};
+use crate::provenance::{objects, root};
 use crate::sandbox::json::{flag, set, text};
 use crate::sandbox::kinds::by_manifest;
 use crate::sandbox::manifests;
 use crate::sandbox::world::World;
 
-/// The source of an Application: `spec.source`, or the only one of `spec.sources`.
-pub(crate) fn source_of(app: &Value) -> Value {
-    match app.pointer("/spec/sources/0") {
-        Some(first) => first.clone(),
-        None => app.pointer("/spec/source").cloned().unwrap_or(Value::Null),
-    }
+/// What every source of an Application means now.
+pub(crate) fn resolve_all(world: &World, app: &Value) -> Result<Commits, String> {
+    let own = sources(&app["spec"]);
+    let one = |source: &Value| resolve(world, source, text(source, "/targetRevision"));
+    let all: Result<Vec<String>, String> = own.iter().map(one).collect();
+    Ok(Commits::new(all?, is_several(&app["spec"])))
 }
 
 fn repository(world: &World, source: &Value) -> Result<Repository, String> {
@@ -99,83 +100,161 @@ pub(crate) fn commit_metadata(
     )
 }
 
-/// The objects of an Application at a commit, with namespace and tracking id set.
+/// What was rendered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manifests {
+    /// The objects, with namespace and tracking id set.
+    pub(crate) objects: Vec<Value>,
+    /// What rendered each source: `Directory`, `Kustomize`, `Helm`; empty for one that only lends
+    /// its files.
+    pub(crate) types: Vec<String>,
+}
+
+/// The objects of an Application at its sources' commits.
 pub(crate) fn render(
     world: &World,
     app: &Value,
-    source: &Value,
-    commit: &str,
-) -> Result<Vec<Value>, String> {
-    let fail = |message: String| {
-        format!(
-            "Failed to load target state: failed to generate manifest for source 1 of 1: rpc \
-             error: code = Unknown desc = {message}"
-        )
-    };
-    let repository = repository(world, source).map_err(&fail)?;
-    let mut out = match rendered(&repository, (app, source), commit).map_err(&fail)? {
-        Some(objects) => objects,
-        None => {
-            let mut plain = Vec::new();
-            for (path, text) in files(&repository, source, commit).map_err(&fail)? {
-                plain.extend(objects_of(&path, &text).map_err(&fail)?);
-            }
-            plain
+    own: &[Value],
+    commits: &Commits,
+) -> Result<Manifests, String> {
+    let mut out = Manifests::default();
+    for (at, source) in own.iter().enumerate() {
+        let fail = |message: String| {
+            format!(
+                "Failed to load target state: failed to generate manifest for source {} of {}: \
+                 rpc error: code = Unknown desc = {message}",
+                at + 1,
+                own.len()
+            )
+        };
+        let lends = ["/path", "/chart"]
+            .iter()
+            .all(|field| text(source, field).is_empty());
+        if lends && !text(source, "/ref").is_empty() {
+            out.types.push(String::new());
+            continue;
         }
-    };
+        let (objects, kind) = one(world, (app, own, at), commits).map_err(fail)?;
+        out.objects.extend(objects);
+        out.types.push(kind.to_owned());
+    }
     let namespace = text(app, "/spec/destination/namespace");
     let name = text(app, "/metadata/name");
-    for object in &mut out {
+    for object in &mut out.objects {
         track(object, name, namespace);
     }
     Ok(out)
 }
 
-/// The objects of a kustomization or a chart, by unship's own reading of them: no program for
-/// either is part of the sandbox. What a real Argo CD makes of the same folder, the scenarios
-/// tell on a real one. `None` for a plain folder.
-fn rendered(
-    repository: &Repository,
-    (app, source): (&Value, &Value),
-    commit: &str,
-) -> Result<Option<Vec<Value>>, String> {
+type Of<'a> = (&'a Value, &'a [Value], usize);
+
+fn one(
+    world: &World,
+    (app, own, at): Of<'_>,
+    commits: &Commits,
+) -> Result<(Vec<Value>, &'static str), String> {
+    let source = &own[at];
+    let repository = repository(world, source)?;
+    let root = tree(&repository, commits.get(at))?;
+    if let Some(kind) = tool(&root, source) {
+        let objects = rendered(world, (app, own, at), commits)?;
+        return Ok((objects, kind));
+    }
+    let mut plain = Vec::new();
+    for (path, text) in files(&repository, source, commits.get(at))? {
+        plain.extend(objects_of(&path, &text)?);
+    }
+    Ok((plain, "Directory"))
+}
+
+fn tree<'r>(repository: &'r Repository, commit: &str) -> Result<Tree<'r>, String> {
+    let missing = |e: git2::Error| format!("failed to checkout {commit}: {}", e.message());
+    let object = repository.revparse_single(commit).map_err(missing)?;
+    object.peel_to_tree().map_err(missing)
+}
+
+fn folder_of(source: &Value) -> String {
     let path = text(source, "/path").trim_matches('/');
-    let folder = if path == "." { "" } else { path };
-    let at = |name: &str| match folder {
+    let path = path.trim_start_matches("./");
+    if path == "." { "" } else { path }.to_owned()
+}
+
+/// What renders a folder that is not plain.
+fn tool(root: &Tree<'_>, source: &Value) -> Option<&'static str> {
+    const MARKS: [(&str, &str); 4] = [
+        ("kustomization.yaml", "Kustomize"),
+        ("kustomization.yml", "Kustomize"),
+        ("Kustomization", "Kustomize"),
+        ("Chart.yaml", "Helm"),
+    ];
+    let folder = folder_of(source);
+    let at = |name: &str| match folder.as_str() {
         "" => name.to_owned(),
         folder => format!("{folder}/{name}"),
     };
-    let failed = |e: git2::Error| e.message().to_owned();
-    let object = repository.revparse_single(commit).map_err(failed)?;
-    let root = object.peel_to_tree().map_err(failed)?;
-    let marks = [
-        "kustomization.yaml",
-        "kustomization.yml",
-        "Kustomization",
-        "Chart.yaml",
-    ];
-    if !marks
+    let there = |name: &str| root.get_path(at(name).as_ref()).is_ok();
+    MARKS
         .iter()
-        .any(|name| root.get_path(at(name).as_ref()).is_ok())
-    {
-        return Ok(None);
-    }
+        .find(|(name, _)| there(name))
+        .map(|(_, kind)| *kind)
+}
+
+/// The objects of a kustomization or a chart, by unship's own reading of them: no program for
+/// either is part of the sandbox. What a real Argo CD makes of the same folder, the scenarios
+/// tell on a real one.
+fn rendered(
+    world: &World,
+    (app, own, at): Of<'_>,
+    commits: &Commits,
+) -> Result<Vec<Value>, String> {
     let mut files = BTreeMap::new();
-    root.walk(git2::TreeWalkMode::PreOrder, |prefix, entry| {
+    read(world, (&own[at], commits.get(at)), "", &mut files)?;
+    let mut references = BTreeMap::new();
+    for (place, lent) in own.iter().enumerate() {
+        let name = text(lent, "/ref");
+        if !name.is_empty() {
+            let there = root(name);
+            read(world, (lent, commits.get(place)), &there, &mut files)?;
+            references.insert(name.to_owned(), there);
+        }
+    }
+    let sourcing = Sourcing {
+        folder: folder_of(&own[at]),
+        instance: text(app, "/metadata/name").to_owned(),
+        references,
+        making: None,
+    };
+    let mut asked = app.clone();
+    if let Some(spec) = asked["spec"].as_object_mut() {
+        // An operation may have sources of its own.
+        spec.remove("source");
+        spec.insert("sources".to_owned(), json!(own));
+    }
+    let application = Application::from_json(&asked)?;
+    objects(&files, (&application, at), &sourcing).map_err(|blocker| blocker.message)
+}
+
+/// Reads all files of a source's repository, behind a root.
+pub(super) fn read(
+    world: &World,
+    (source, commit): (&Value, &str),
+    root: &str,
+    files: &mut BTreeMap<String, Arc<str>>,
+) -> Result<(), String> {
+    let repository = repository(world, source)?;
+    let tree = tree(&repository, commit)?;
+    tree.walk(git2::TreeWalkMode::PreOrder, |prefix, entry| {
         let blob = entry
-            .to_object(repository)
+            .to_object(&repository)
             .ok()
             .and_then(|o| o.into_blob().ok());
         if let Some(text) = blob.and_then(|blob| String::from_utf8(blob.content().to_vec()).ok()) {
             let name = String::from_utf8_lossy(entry.name_bytes());
-            files.insert(format!("{prefix}{name}"), Arc::from(text));
+            files.insert(format!("{root}{prefix}{name}"), Arc::from(text));
         }
         git2::TreeWalkResult::Ok
     })
-    .map_err(failed)?;
-    objects(&files, &Application::from_json(app)?, folder)
-        .map(Some)
-        .map_err(|blocker| blocker.message)
+    .map_err(|e| e.message().to_owned())
 }
 
 fn files(
@@ -183,9 +262,7 @@ fn files(
     source: &Value,
     commit: &str,
 ) -> Result<Vec<(String, String)>, String> {
-    let missing = |e: git2::Error| format!("failed to checkout {commit}: {}", e.message());
-    let object = repository.revparse_single(commit).map_err(missing)?;
-    let root = object.peel_to_tree().map_err(missing)?;
+    let root = tree(repository, commit)?;
     let path = text(source, "/path").trim_matches('/');
     let tree = if path.is_empty() || path == "." {
         root

@@ -1,0 +1,135 @@
+//! Where the files of an Application's source are, and what makes the Application itself.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Application, CommitId};
+
+/// Another repository than the one at hand, fixed at one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// What stands before its paths (`provenance::root` of its URL and revision).
+    pub root: String,
+    /// Where its clone is.
+    pub clone: String,
+    /// The commit.
+    pub commit: CommitId,
+}
+
+/// Where the files of an Application's source are.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sourcing {
+    /// The source's folder, behind the root of its repository.
+    pub folder: String,
+    /// The Application's instance name, as the tracking id on a live object has it.
+    pub instance: String,
+    /// The roots of the sources with a `ref`, by that; empty for the repository at hand.
+    pub references: BTreeMap<String, String>,
+    /// What makes the Application, where that is in files.
+    pub making: Option<Box<Making>>,
+}
+
+/// How an Application is made from files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Making {
+    /// What makes it.
+    pub maker: Maker,
+    /// What the live Application's source says besides, in `helm`, `kustomize`, `directory` and
+    /// `plugin`: it is in no file.
+    pub rest: Value,
+}
+
+/// What makes an Application.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Maker {
+    /// Another Application deploys it (app-of-apps).
+    Application(Box<Deployer>),
+    /// An ApplicationSet makes it.
+    ApplicationSet(Box<ApplicationSet>),
+}
+
+/// An ApplicationSet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApplicationSet {
+    /// Its name.
+    pub name: String,
+    /// `spec`, as it stands.
+    pub spec: Value,
+    /// The Git generator whose files have the Application's parameters; `None` where no generator
+    /// that is followed does.
+    pub generator: Option<Generator>,
+}
+
+/// A Git generator of an ApplicationSet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generator {
+    /// Its index in `spec.generators`.
+    pub index: usize,
+    /// The root of its repository's files.
+    pub root: String,
+}
+
+impl ApplicationSet {
+    /// How long its controller may take to look into Git again, in seconds
+    /// (`requeueAfterSeconds`, 3 minutes unless set).
+    #[must_use]
+    pub fn poll_seconds(&self) -> i64 {
+        let generator = self.generator.as_ref();
+        let own = generator.and_then(|own| {
+            let git = &self.spec["generators"][own.index]["git"];
+            git["requeueAfterSeconds"].as_i64()
+        });
+        own.unwrap_or(180)
+    }
+}
+
+/// An Application that deploys others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployer {
+    /// The Application.
+    pub application: Application,
+    /// Which of its sources has the manifest.
+    pub source: usize,
+    /// Where that source's files are.
+    pub sourcing: Sourcing,
+}
+
+/// Whose comparison shows that Argo CD has seen a commit of the repository at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lands {
+    /// The target's own Application: the source with this index.
+    Source(usize),
+    /// What makes it: 1 is the maker of the target's own Application, 2 the maker of that.
+    Maker(usize),
+}
+
+impl Sourcing {
+    /// The makers, the nearest first.
+    pub fn makers(&self) -> impl Iterator<Item = &Making> {
+        std::iter::successors(self.making.as_deref(), |making| match &making.maker {
+            Maker::Application(deployer) => deployer.sourcing.making.as_deref(),
+            Maker::ApplicationSet(_) => None,
+        })
+    }
+}
+
+impl Making {
+    /// The Application that makes it.
+    #[must_use]
+    pub fn deployer(&self) -> Option<&Deployer> {
+        match &self.maker {
+            Maker::Application(deployer) => Some(deployer),
+            Maker::ApplicationSet(_) => None,
+        }
+    }
+
+    /// The ApplicationSet that makes it.
+    #[must_use]
+    pub fn set(&self) -> Option<&ApplicationSet> {
+        match &self.maker {
+            Maker::Application(_) => None,
+            Maker::ApplicationSet(set) => Some(set),
+        }
+    }
+}

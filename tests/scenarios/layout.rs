@@ -1,0 +1,224 @@
+//! What a stage's manifests are written with: which file a release changes, what it is rendered
+//! with, and the Application's sources.
+
+use serde_json::{Value, json};
+
+/// The manifest at release 1.2.0, in namespace `mcp`.
+pub(crate) const FIXTURE: &str =
+    include_str!("../../manifests-fixtures/gitops/k8s/apexalgo-iad/mcp/zai-proxy.yml");
+const OVERLAY: &str = "# Promotions change the tag here, and nothing else.
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: NAMESPACE
+resources:
+- ../../base
+images:
+- name: ronaldraygun/zai-proxy
+  newTag: RELEASE   # set by the release job
+";
+const VALUES: &str = "# production\nimage:\n  tag: \"RELEASE\"  # set by the release job\n";
+const CHART: &str = "apiVersion: v2\nname: zai-proxy\nversion: 0.1.0\n";
+/// As Argo CD Image Updater writes it.
+const OVERRIDE: &str =
+    "kustomize:\n  images:\n  - ronaldraygun/zai-proxy:RELEASE   # set by the updater\n";
+const APPLICATION: &str = "# What production runs.
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: NAMESPACE
+  namespace: argocd
+spec:
+  project: default
+  destination: {server: https://kubernetes.default.svc, namespace: NAMESPACE}
+  source:
+    repoURL: REPOSITORY
+    path: apps/zai-proxy/overlays/prod
+    targetRevision: main
+    kustomize:
+      images:
+      - ronaldraygun/zai-proxy:RELEASE   # set by the release job
+  syncPolicy:
+    automated: {prune: true, selfHeal: true}
+";
+const PARAMETERS: &str = "app: NAMESPACE\nimage:\n  tag: \"RELEASE\"   # set by the release job\n";
+/// The overlay of production.
+const PROD: &str = "apps/zai-proxy/overlays/prod";
+const BASE: &str = "resources: [deployment.yaml]\n";
+
+/// What a stage's manifests are written with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Plain manifests.
+    #[default]
+    Plain,
+    /// A base and an overlay that sets the image's tag.
+    Kustomize,
+    /// A chart in the repository, with a values file of the environment.
+    Helm,
+    /// A chart in a repository of its own; its values file is in the stage's repository, which a
+    /// second source lends (`$values`).
+    Values,
+    /// An overlay with `.argocd-source` files beside it: the one for this Application decides.
+    SourceFile,
+    /// App-of-apps: the stage's repository has the Application's own manifest, which sets the
+    /// image; the overlay is in a repository of its own.
+    Apps,
+    /// The same in one repository.
+    AppsTogether,
+    /// An ApplicationSet makes the Application of a file of parameters in the stage's repository;
+    /// the overlay is in a repository of its own.
+    Set,
+}
+
+/// Names of a stage that stand in its files.
+pub(crate) struct Names {
+    /// The namespace and the Application.
+    pub(crate) name: String,
+    /// The stage's repository.
+    pub(crate) here: String,
+    /// The second one.
+    pub(crate) there: String,
+}
+
+/// Files by path.
+pub(crate) type Files = Vec<(String, String)>;
+
+impl Layout {
+    /// The file that a release changes.
+    pub(crate) fn release_file(self, names: &Names) -> String {
+        match self {
+            Self::Plain => crate::stage::MANIFEST.to_owned(),
+            Self::Kustomize => format!("{PROD}/kustomization.yaml"),
+            Self::Helm => "charts/zai-proxy/values-prod.yaml".to_owned(),
+            Self::Values => "env/prod/zai-proxy.yaml".to_owned(),
+            Self::SourceFile => format!("{PROD}/.argocd-source-{}.yaml", names.name),
+            Self::Apps | Self::AppsTogether => "root/zai-proxy.yaml".to_owned(),
+            Self::Set => "env/prod/config.yaml".to_owned(),
+        }
+    }
+
+    /// That file at a release; `None` for a plain manifest.
+    pub(crate) fn release(self, names: &Names, release: &str) -> Option<String> {
+        let text = match self {
+            Self::Plain => return None,
+            Self::Kustomize => OVERLAY.to_owned(),
+            Self::Helm | Self::Values => VALUES.to_owned(),
+            Self::SourceFile => OVERRIDE.to_owned(),
+            Self::Apps => APPLICATION.replace("REPOSITORY", &names.there),
+            Self::AppsTogether => APPLICATION.replace("REPOSITORY", &names.here),
+            Self::Set => PARAMETERS.to_owned(),
+        };
+        let text = text.replace("NAMESPACE", &names.name);
+        Some(text.replace("RELEASE", release))
+    }
+
+    /// The files in the stage's repository that it is rendered with.
+    pub(crate) fn around(self, names: &Names) -> Files {
+        match self {
+            Self::Plain | Self::Values | Self::Apps | Self::Set => Vec::new(),
+            Self::Kustomize => base(),
+            Self::SourceFile => {
+                let mut files = overlaid(names);
+                let all = OVERRIDE.replace("RELEASE", "0.9.0");
+                files.push((format!("{PROD}/.argocd-source.yaml"), all));
+                files
+            }
+            Self::AppsTogether => overlaid(names),
+            Self::Helm => chart(),
+        }
+    }
+
+    /// The files of a second repository, where there is one.
+    pub(crate) fn lent(self, names: &Names) -> Files {
+        match self {
+            Self::Values => chart(),
+            Self::Apps | Self::Set => overlaid(names),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the Application is made by another one.
+    pub(crate) const fn has_root(self) -> bool {
+        matches!(self, Self::Apps | Self::AppsTogether)
+    }
+
+    /// The ApplicationSet that makes the Application, where one does.
+    pub(crate) fn set(self, names: &Names) -> Option<Value> {
+        let source = json!({"repoURL": names.there, "path": PROD, "targetRevision": "main",
+            "kustomize": {"images": ["ronaldraygun/zai-proxy:{{.image.tag}}"]}});
+        let spec = json!({"project": "default", "source": source,
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": names.name},
+            "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}});
+        let generator = json!({"git": {"repoURL": names.here, "revision": "main",
+            "requeueAfterSeconds": 3, "files": [{"path": "env/*/config.yaml"}]}});
+        let set = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet",
+            "metadata": {"name": names.name, "namespace": "argocd"},
+            "spec": {"goTemplate": true, "generators": [generator],
+                "template": {"metadata": {"name": "{{.app}}"}, "spec": spec}}});
+        (self == Self::Set).then_some(set)
+    }
+
+    /// What the spec of the Application says of its sources; of its root where it has one.
+    pub(crate) fn sources(self, names: &Names) -> Value {
+        let mut own = match self {
+            Self::Plain => json!({"path": "k8s/apexalgo-iad/mcp",
+                "directory": {"recurse": true, "include": "{*.yaml,*.yml}"}}),
+            Self::Kustomize | Self::SourceFile | Self::Set => json!({"path": PROD}),
+            Self::Helm => json!({"path": "charts/zai-proxy",
+                "helm": {"valueFiles": ["values-prod.yaml"]}}),
+            Self::Values => json!({"path": "charts/zai-proxy",
+                "helm": {"valueFiles": ["$values/env/prod/zai-proxy.yaml"]}}),
+            Self::Apps | Self::AppsTogether => json!({"path": "root"}),
+        };
+        own["targetRevision"] = json!("main");
+        if self == Self::Values {
+            own["repoURL"] = json!(names.there);
+            let values = json!({"repoURL": names.here, "targetRevision": "main", "ref": "values"});
+            return json!({"sources": [own, values]});
+        }
+        own["repoURL"] = json!(names.here);
+        json!({"source": own})
+    }
+}
+
+/// A base, and an overlay whose tag is outranked.
+fn overlaid(names: &Names) -> Files {
+    let overlay = OVERLAY.replace("NAMESPACE", &names.name);
+    let mut files = base();
+    files.push((
+        format!("{PROD}/kustomization.yaml"),
+        overlay.replace("RELEASE", "0.8.0"),
+    ));
+    files
+}
+
+fn base() -> Files {
+    vec![
+        ("apps/zai-proxy/base/deployment.yaml".to_owned(), bare()),
+        (
+            "apps/zai-proxy/base/kustomization.yaml".to_owned(),
+            BASE.to_owned(),
+        ),
+    ]
+}
+
+/// The manifest without a namespace.
+fn bare() -> String {
+    FIXTURE.replace("  namespace: mcp\n", "")
+}
+
+fn chart() -> Files {
+    let image = "{{ .Values.image.repository }}:{{ .Values.image.tag }}";
+    let template = bare().replace("ronaldraygun/zai-proxy:1.2.0", image);
+    let template = template.replace("  replicas: 1\n", "  replicas: {{ .Values.replicas }}\n");
+    let image = "image: {repository: ronaldraygun/zai-proxy, tag: latest}";
+    let values = format!("replicas: 1 # of all environments\n{image}\n");
+    vec![
+        ("charts/zai-proxy/Chart.yaml".to_owned(), CHART.to_owned()),
+        ("charts/zai-proxy/values.yaml".to_owned(), values),
+        (
+            "charts/zai-proxy/templates/zai-proxy.yaml".to_owned(),
+            template,
+        ),
+    ]
+}
