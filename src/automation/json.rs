@@ -84,10 +84,8 @@ pub(super) fn without_rule(
     } else {
         span.start
     };
-    if gone {
-        if let Some(map) = wanted.as_object_mut() {
-            map.remove(RULES);
-        }
+    if gone && let Some(map) = wanted.as_object_mut() {
+        map.remove(RULES);
     }
     let before = text.get(..start).unwrap_or_default().trim_end();
     let after = text.get(span.end..).unwrap_or_default();

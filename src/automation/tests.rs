@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
+    Lands, Sourcing,
     Application, ArgoView, AutomationView, ClusterView, Commit, CommitId, GitView, HistoryEnd,
     Identity, PodTemplate, RenderedSource, TemplateState, WorkloadKind, WorkloadRef,
 };
@@ -93,8 +94,13 @@ fn rendered_by(mut world: Observation, tool: &str, files: &[(&str, &str)]) -> Ob
     let git = world.git.as_mut().unwrap();
     git.rendered = Some(RenderedSource {
         tool: tool.into(),
-        folder: "apps".into(),
-        instance: "mcp-ns".into(),
+        sourcing: Sourcing {
+            folder: "apps".into(),
+            instance: "mcp-ns".into(),
+            ..Sourcing::default()
+        },
+        elsewhere: vec![],
+        lands: Lands::Source(0),
         files: files
             .iter()
             .map(|(path, text)| ((*path).to_owned(), Arc::from(*text)))

@@ -7,7 +7,7 @@ use super::push::side_branch;
 use super::run::{End, Run};
 use crate::argocd::Argocd;
 use crate::git::{GitError, PushOutcome};
-use crate::model::{Application, CommitId};
+use crate::model::{Application, CommitId, Lands};
 use crate::plan::Action;
 use crate::report::RunState;
 use crate::verify::proof;
@@ -65,7 +65,10 @@ async fn judge(run: &Run, (tip, commit): (&str, &str)) -> Result<String, String>
     let Some(application) = &observation.argocd.application else {
         return Err("the Application cannot be read".to_owned());
     };
-    let source = observation.argocd.source;
+    // The plan refuses where the commit goes into what makes the Application.
+    let Lands::Source(source) = run.lands() else {
+        return Err("the commit is not of the Application's own sources".to_owned());
+    };
     let (before, after) = tokio::join!(
         manifests(argocd, (application, source), tip),
         manifests(argocd, (application, source), commit),

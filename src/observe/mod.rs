@@ -153,6 +153,11 @@ pub enum Error {
 /// # Errors
 /// When the target itself cannot be told; everything else is a gap.
 pub async fn observe(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<Sight, Error> {
+    // On the heap: everybody who looks would carry all of it otherwise.
+    Box::pin(look(clients, scope, at)).await
+}
+
+async fn look(clients: &Clients, scope: &Scope, at: Timestamp) -> Result<Sight, Error> {
     let early = early::prefetch(clients, scope);
     let look = async {
         let seen = cluster::look(clients, scope).await?;

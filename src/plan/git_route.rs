@@ -15,7 +15,7 @@ use super::{
     Unknown, adopt, blockers, hold, intent, later, provenance, sources,
 };
 use crate::model::{
-    Desired, DocumentFields, DocumentIndex, GitView, ImageRef, Observation, PodTemplate,
+    Desired, DocumentFields, DocumentIndex, GitView, ImageRef, Lands, Observation, PodTemplate,
 };
 use crate::provenance::Touched;
 use crate::timeline::{Grade, Timeline};
@@ -159,6 +159,15 @@ pub(super) fn landing_of(
 /// What keeps Argo CD from being asked what it would render.
 fn not_provable(observation: &Observation) -> Option<Blocker> {
     let argocd = &observation.argocd;
+    let git = observation.git.as_ref();
+    let rendered = git.and_then(|git| git.rendered.as_ref());
+    if rendered.is_some_and(|rendered| matches!(rendered.lands, Lands::Maker(_))) {
+        return Some(Blocker::new(
+            "not-provable",
+            "--prove has Argo CD render a commit of the Application's own sources, and this commit goes into what makes the Application",
+            "leave --prove out: the plan has rendered the Application and the target itself",
+        ));
+    }
     let by_api = argocd
         .via
         .as_ref()

@@ -93,6 +93,7 @@ fn observation(workload: Option<Workload>, pods: Option<Vec<Value>>) -> Observat
         git: None,
         signs_commits: None,
         rights: crate::model::Rights::default(),
+        automation: Default::default(),
         source_blockers: vec![],
         gaps: vec![],
     }
