@@ -11,6 +11,8 @@ use crate::model::{
     Identity, PodTemplate, RenderedSource, TemplateState, WorkloadKind, WorkloadRef,
 };
 
+mod upstream;
+
 const MANIFEST: &str = include_str!("../../manifests-fixtures/automation/flux/apps/zai-proxy.yaml");
 const IMAGES: &str =
     include_str!("../../manifests-fixtures/automation/flux/clusters/prod/images.yaml");
