@@ -209,15 +209,32 @@ fn annotation_pin(subject: &Subject<'_>, app: &Application, key: &str) -> Pin {
             path: Path::of_keys(["metadata", "annotations", key]),
             value: "*".into(),
         },
-        words: format!("Application {} gets {key}: \"*\" in {path}", app.name),
+        words: format!(
+            "Application {} gets {key}: \"*\" in {path}{}",
+            app.name,
+            stopped_too(app, key)
+        ),
     };
     match only_file(&manifests) {
         Ok(path) => edit(path),
         Err(why) => Pin::ByHand(format!(
-            "its manifest {why}; set the annotation {key}: \"*\" on Application {ns}/{name} where it is kept, or `kubectl annotate applications.argoproj.io {name} -n {ns} --overwrite '{key}=*'`",
+            "its manifest {why}; set the annotation {key}: \"*\" on Application {ns}/{name} where it is kept, or `kubectl annotate applications.argoproj.io {name} -n {ns} --overwrite '{key}=*'`{also}",
+            also = stopped_too(app, key),
             ns = app.namespace,
             name = app.name
         )),
+    }
+}
+
+/// What else the annotation stops: without an alias it is the whole Application's, and counts for
+/// every image that has none of its own (`GetParameterIgnoreTags`, 0.10 and later).
+fn stopped_too(app: &Application, key: &str) -> String {
+    let list = app.annotations.get(&format!("{PREFIX}image-list"));
+    let several = list.is_some_and(|list| list.split(',').count() > 1);
+    if several && key == format!("{PREFIX}ignore-tags") {
+        ", which stops the other images of the Application as well".to_owned()
+    } else {
+        String::new()
     }
 }
 

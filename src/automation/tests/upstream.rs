@@ -164,3 +164,21 @@ fn the_most_specific_reference_of_an_image_updater_counts() {
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(found.iter().all(|finding| !finding.certain), "{found:#?}");
 }
+
+#[test]
+fn a_pin_without_an_alias_says_that_it_stops_the_others() {
+    let words = |list: &str| {
+        let files = [("clusters/mcp.yaml", APPLICATION)];
+        let world = rendered_by(world("kind: Deployment\n", &files), "Helm", &[]);
+        let key = "argocd-image-updater.argoproj.io/image-list";
+        let found = find(&with_application(world, json!({ key: list })));
+        match &found[0].pin {
+            Pin::Edit { words, .. } => words.clone(),
+            Pin::ByHand(what) => panic!("by hand: {what}"),
+        }
+    };
+    let also = "stops the other images of the Application as well";
+    assert!(words("ronaldraygun/zai-proxy, nginx").contains(also));
+    assert!(!words("ronaldraygun/zai-proxy").contains(also));
+    assert!(!words("own=ronaldraygun/zai-proxy, nginx").contains(also));
+}

@@ -14,11 +14,12 @@ use crate::model::{
 mod kargo;
 mod upstream;
 
-const MANIFEST: &str = include_str!("../../manifests-fixtures/automation/flux/apps/zai-proxy.yaml");
+const MANIFEST: &str =
+    include_str!("../../../manifests-fixtures/automation/flux/apps/zai-proxy.yaml");
 const IMAGES: &str =
-    include_str!("../../manifests-fixtures/automation/flux/clusters/prod/images.yaml");
+    include_str!("../../../manifests-fixtures/automation/flux/clusters/prod/images.yaml");
 const APPLICATION: &str =
-    include_str!("../../manifests-fixtures/automation/image-updater/application.yaml");
+    include_str!("../../../manifests-fixtures/automation/image-updater/application.yaml");
 const FILE: &str = "apps/zai-proxy.yaml";
 
 fn commit() -> Commit {
@@ -343,10 +344,11 @@ fn the_application_gets_the_annotation_where_its_manifest_is_known() {
 }
 
 const UPDATER: &str =
-    include_str!("../../manifests-fixtures/automation/image-updater/imageupdater.yaml");
-const KARGO: &str = include_str!("../../manifests-fixtures/automation/kargo/project.yaml");
-const RENOVATE: &str = include_str!("../../manifests-fixtures/automation/renovate/renovate.json");
-const WORKFLOW: &str = include_str!("../../manifests-fixtures/automation/workflows/release.yml");
+    include_str!("../../../manifests-fixtures/automation/image-updater/imageupdater.yaml");
+const KARGO: &str = include_str!("../../../manifests-fixtures/automation/kargo/project.yaml");
+const RENOVATE: &str =
+    include_str!("../../../manifests-fixtures/automation/renovate/renovate.json");
+const WORKFLOW: &str = include_str!("../../../manifests-fixtures/automation/workflows/release.yml");
 
 fn in_application(files: &[(&str, &str)]) -> Observation {
     let world = rendered_by(world("kind: Deployment\n", files), "Kustomize", &[]);
