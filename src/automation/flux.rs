@@ -136,13 +136,15 @@ fn automation(subject: &Subject<'_>, namespace: &str, path: &str) -> Option<(boo
         );
         return Some((false, when));
     };
+    // One that pushes to the target's branch is enough.
+    let own = |seen: &&&Seen| pushes_to(seen).is_none_or(|branch| branch == subject.git.branch);
+    let first = running.iter().find(own).unwrap_or(first);
     let every = first.text("/spec/interval").unwrap_or("its interval");
     let when = format!(
         "ImageUpdateAutomation {namespace}/{} runs every {every}, and when the policy or the branch changes",
         first.name
     );
-    let branch = first.text("/spec/git/push/branch");
-    match branch.filter(|branch| *branch != subject.git.branch) {
+    match pushes_to(first).filter(|branch| *branch != subject.git.branch) {
         Some(branch) => Some((
             false,
             format!(
@@ -152,6 +154,14 @@ fn automation(subject: &Subject<'_>, namespace: &str, path: &str) -> Option<(boo
         )),
         None => Some((first.value.pointer("/spec/policySelector").is_none(), when)),
     }
+}
+
+/// The branch that an automation pushes to: its own, else the one that it checks out
+/// (`configurePush`, image-automation-controller 0.39 and later). `None` where the GitRepository
+/// says it, which is not read.
+fn pushes_to(automation: &Seen) -> Option<&str> {
+    let text = |pointer| automation.text(pointer).filter(|branch| !branch.is_empty());
+    text("/spec/git/push/branch").or_else(|| text("/spec/git/checkout/ref/branch"))
 }
 
 /// Whether an automation's `spec.update.path` holds a file; empty is the whole repository.

@@ -209,15 +209,32 @@ fn annotation_pin(subject: &Subject<'_>, app: &Application, key: &str) -> Pin {
             path: Path::of_keys(["metadata", "annotations", key]),
             value: "*".into(),
         },
-        words: format!("Application {} gets {key}: \"*\" in {path}", app.name),
+        words: format!(
+            "Application {} gets {key}: \"*\" in {path}{}",
+            app.name,
+            stopped_too(app, key)
+        ),
     };
     match only_file(&manifests) {
         Ok(path) => edit(path),
         Err(why) => Pin::ByHand(format!(
-            "its manifest {why}; set the annotation {key}: \"*\" on Application {ns}/{name} where it is kept, or `kubectl annotate applications.argoproj.io {name} -n {ns} --overwrite '{key}=*'`",
+            "its manifest {why}; set the annotation {key}: \"*\" on Application {ns}/{name} where it is kept, or `kubectl annotate applications.argoproj.io {name} -n {ns} --overwrite '{key}=*'`{also}",
+            also = stopped_too(app, key),
             ns = app.namespace,
             name = app.name
         )),
+    }
+}
+
+/// What else the annotation stops: without an alias it is the whole Application's, and counts for
+/// every image that has none of its own (`GetParameterIgnoreTags`, 0.10 and later).
+fn stopped_too(app: &Application, key: &str) -> String {
+    let list = app.annotations.get(&format!("{PREFIX}image-list"));
+    let several = list.is_some_and(|list| list.split(',').count() > 1);
+    if several && key == format!("{PREFIX}ignore-tags") {
+        ", which stops the other images of the Application as well".to_owned()
+    } else {
+        String::new()
     }
 }
 
@@ -257,11 +274,70 @@ fn refs<'s>(object: &'s Seen, app: &Application) -> impl Iterator<Item = (usize,
         })
 }
 
+/// The references that may decide over an Application: the most specific one alone
+/// (`FilterApplicationsForUpdate`, 1.0). Where labels could still let it go, the next ones as
+/// well, and then none of them is certain.
+fn most_specific(mut refs: Vec<(usize, &Value, bool)>) -> Vec<(usize, &Value, bool)> {
+    refs.sort_by_key(|(_, own, _)| std::cmp::Reverse(specificity(own)));
+    let first = refs.iter().position(|(_, _, labels)| !labels);
+    refs.truncate(first.map_or(refs.len(), |at| at + 1));
+    if refs.len() > 1 {
+        for own in &mut refs {
+            own.2 = true;
+        }
+    }
+    refs
+}
+
+/// How specific a reference is (`calculateSpecificity`, 1.0): an exact name before labels, labels
+/// before a longer pattern.
+fn specificity(own: &Value) -> usize {
+    let pattern = own["namePattern"].as_str().unwrap_or_default();
+    let exact = !pattern.contains(['*', '?', '[', ']']);
+    let mut literals = 0;
+    let mut in_set = false;
+    for c in pattern.chars() {
+        match c {
+            '[' => in_set = true,
+            ']' => in_set = false,
+            '*' | '?' => {}
+            _ if in_set => {}
+            _ => literals += c.len_utf8(),
+        }
+    }
+    let labels = &own["labelSelectors"];
+    let count = |key: &str| match &labels[key] {
+        Value::Object(map) => map.len(),
+        Value::Array(items) => items.len(),
+        _ => 0,
+    };
+    let by_labels = match labels {
+        Value::Null => 0,
+        _ => 10_000 + 100 * (count("matchLabels") + count("matchExpressions")),
+    };
+    usize::from(exact) * 1_000_000 + by_labels + literals
+}
+
+/// As [`is_passed_over`], with the write-back as the object has it: its target counts with
+/// `method: git` only (`newWBCFromSettings`, 1.0).
+fn object_passes_over(app: &Application, object: &Seen, own: &Value) -> bool {
+    let settings = Settings {
+        levels: [&Value::Null, own, &object.value["spec"]],
+    };
+    let rendered = |kind: &String| kind == "Kustomize" || kind == "Helm";
+    let method = settings.write_back("/method").unwrap_or_default().trim();
+    let says = (method == "git" || method.starts_with("git:"))
+        && settings.write_back("/gitConfig/writeBackTarget").is_some();
+    !says && !app.source_types.is_empty() && !app.source_types.iter().any(rendered)
+}
+
 fn by_objects(subject: &Subject<'_>, app: &Application) -> Vec<Finding> {
     let mut found = Vec::new();
     for object in subject.deciding("ImageUpdater") {
-        for (place, own, labels) in refs(object, app) {
-            if own["useAnnotations"] == Value::Bool(true) {
+        for (place, own, labels) in most_specific(refs(object, app).collect()) {
+            if own["useAnnotations"] == Value::Bool(true)
+                || (subject.git.rendered.is_none() && object_passes_over(app, object, own))
+            {
                 continue;
             }
             let images = own["images"].as_array().into_iter().flatten().enumerate();
@@ -326,7 +402,7 @@ fn by_image(
         ),
     };
     let when = if labels {
-        format!("{INTERVAL}, if the Application has the labels that it selects by")
+        format!("{INTERVAL}, if the labels of the Application decide for this reference")
     } else {
         INTERVAL.to_owned()
     };

@@ -129,19 +129,22 @@ pub fn find(observation: &Observation) -> Vec<Finding> {
 }
 
 /// What could not be read and may hide a tool from what was found. Objects of Flux matter only
-/// where a marker is, those of Image Updater only where it updates anything.
+/// where a marker is, those of Image Updater only where it updates anything, tasks of Kargo only
+/// where a Stage's steps leave something open.
 #[must_use]
 pub fn gaps<'o>(observation: &'o Observation, found: &[Finding]) -> Vec<&'o Gap> {
-    let unsure = found
-        .iter()
-        .any(|finding| finding.tool == Tool::Flux && !finding.certain);
+    let unsure = |tool: Tool| {
+        let mut found = found.iter();
+        found.any(|finding| finding.tool == tool && !finding.certain)
+    };
     let git = observation.git.as_ref();
     let app = observation.argocd.application.as_ref();
     let updated = git.is_some_and(|git| git.rendered.is_some())
         || app.is_some_and(|app| !image_updater::is_passed_over(app));
     let gaps = observation.automation.gaps.iter();
     gaps.filter(|gap| match gap.what.as_str() {
-        "ImageUpdateAutomation" | "ImagePolicy" => unsure,
+        "ImageUpdateAutomation" | "ImagePolicy" => unsure(Tool::Flux),
+        "PromotionTask" | "ClusterPromotionTask" => unsure(Tool::Kargo),
         "ImageUpdater" => updated,
         _ => true,
     })

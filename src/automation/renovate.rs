@@ -98,20 +98,38 @@ fn by_preset(path: &str, config: &Value) -> Option<Finding> {
     })
 }
 
-/// The manager that reads a file.
-fn manager_of(config: &Value, file: &str) -> Option<String> {
+/// A manager that reads a file, or may.
+struct Manager {
+    name: String,
+    /// The pattern that decides over it and cannot be read.
+    unread: Option<String>,
+}
+
+/// Whether patterns match a file.
+enum Match {
+    Yes,
+    No,
+    /// This pattern could: it has what only JavaScript's regular expressions have.
+    Unread(String),
+}
+
+/// The manager that reads a file; one that surely does before one that may.
+fn manager_of(config: &Value, file: &str) -> Option<Manager> {
     let list = |value: &Value| -> Vec<String> {
         let items = value.as_array().into_iter().flatten();
         items.filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let ignored = list(&config["ignorePaths"]);
     let included = list(&config["includePaths"]);
-    if ignored.iter().any(|glob| matches_glob(glob, file))
-        || (!included.is_empty() && !included.iter().any(|glob| matches_glob(glob, file)))
+    // Ignored is what has the text in it, too (`filterIgnoredFiles`).
+    let is = |path: &String| path == file || matches_glob(path, file);
+    if ignored.iter().any(|path| file.contains(path) || is(path))
+        || (!included.is_empty() && !included.iter().any(is))
     {
         return None;
     }
     let enabled = list(&config["enabledManagers"]);
+    let mut found: Vec<(String, Match)> = Vec::new();
     for (name, own) in MANAGERS {
         let settings = &config[name];
         if settings["enabled"] == Value::Bool(false)
@@ -119,26 +137,40 @@ fn manager_of(config: &Value, file: &str) -> Option<String> {
         {
             continue;
         }
-        let matched =
-            (!own.is_empty() && matches_regex(own, file)) || patterns_match(settings, file);
-        if matched {
-            return Some(name.to_owned());
-        }
+        let matched = if !own.is_empty() && matches_regex(own, file) == Some(true) {
+            Match::Yes
+        } else {
+            patterns_match(settings, file)
+        };
+        found.push((name.to_owned(), matched));
     }
-    let custom = ["customManagers", "regexManagers"];
-    let mut custom = custom
-        .iter()
-        .filter_map(|key| config[*key].as_array())
-        .flatten();
     let asked = enabled.is_empty()
         || enabled
             .iter()
             .any(|m| m == "regex" || m.starts_with("custom."));
-    (asked && custom.any(|manager| patterns_match(manager, file)))
-        .then(|| "a custom manager".to_owned())
+    for key in ["customManagers", "regexManagers"] {
+        let custom = config[key].as_array().into_iter().flatten();
+        for manager in custom.filter(|_| asked) {
+            found.push(("a custom manager".to_owned(), patterns_match(manager, file)));
+        }
+    }
+    let mut unread = None;
+    for (name, matched) in found {
+        match matched {
+            Match::Yes => return Some(Manager { name, unread: None }),
+            Match::Unread(pattern) if unread.is_none() => {
+                unread = Some(Manager {
+                    name,
+                    unread: Some(pattern),
+                });
+            }
+            Match::Unread(_) | Match::No => {}
+        }
+    }
+    unread
 }
 
-fn patterns_match(settings: &Value, file: &str) -> bool {
+fn patterns_match(settings: &Value, file: &str) -> Match {
     let texts = |key: &str| -> Vec<String> {
         match &settings[key] {
             Value::String(one) => vec![one.clone()],
@@ -150,54 +182,89 @@ fn patterns_match(settings: &Value, file: &str) -> bool {
             _ => Vec::new(),
         }
     };
-    texts("fileMatch")
-        .iter()
-        .any(|regex| matches_regex(regex, file))
-        || texts("managerFilePatterns")
-            .iter()
-            .any(|pattern| matches_pattern(pattern, file))
-}
-
-fn matches_pattern(pattern: &str, file: &str) -> bool {
-    let regex = pattern.strip_prefix('/').and_then(|rest| {
-        let (regex, flags) = rest.rsplit_once('/')?;
-        Some(match flags {
-            "i" => format!("(?i){regex}"),
-            _ => regex.to_owned(),
-        })
-    });
-    match regex {
-        Some(regex) => matches_regex(&regex, file),
-        None => matches_glob(pattern, file),
+    let regexes = texts("fileMatch").into_iter();
+    let regexes = regexes.map(|regex| (matches_regex(&regex, file), regex));
+    let patterns = texts("managerFilePatterns").into_iter();
+    let patterns = patterns.map(|pattern| (matches_pattern(&pattern, file), pattern));
+    let mut unread = None;
+    for (matched, pattern) in regexes.chain(patterns) {
+        match matched {
+            Some(true) => return Match::Yes,
+            Some(false) => {}
+            None => unread = unread.or(Some(pattern)),
+        }
     }
+    unread.map_or(Match::No, Match::Unread)
 }
 
-fn matches_regex(pattern: &str, file: &str) -> bool {
-    Regex::new(pattern).is_ok_and(|regex| regex.is_match(file))
+/// Whether a pattern matches (`matchRegexOrGlob`): `/REGULAR EXPRESSION/`, also with `i` behind
+/// it, or a glob; with `!` before it what it does not match. `None` where it cannot be read.
+fn matches_pattern(pattern: &str, text: &str) -> Option<bool> {
+    if pattern == "*" {
+        return Some(true);
+    }
+    let (negated, plain) = match pattern.strip_prefix('!') {
+        Some(plain) => (true, plain),
+        None => (false, pattern),
+    };
+    let regex = plain.strip_prefix('/').and_then(|rest| {
+        let bare = |rest: &str| rest.strip_suffix('/').map(str::to_owned);
+        let any_case = rest.strip_suffix('i').and_then(bare);
+        any_case
+            .map(|regex| format!("(?i){regex}"))
+            .or_else(|| bare(rest))
+    });
+    let matched = match regex {
+        Some(regex) => matches_regex(&regex, text)?,
+        None => matches_glob(plain, text),
+    };
+    Some(matched != negated)
 }
 
-fn matches_glob(pattern: &str, file: &str) -> bool {
-    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-    glob.is_ok_and(|glob| glob.compile_matcher().is_match(file))
+/// Whether a list of patterns matches (`matchRegexOrGlobList`): one without `!` where there is
+/// one, and all with it. What cannot be read does not match.
+fn matches_list(patterns: &[&str], text: &str) -> bool {
+    let (not, own): (Vec<&str>, Vec<&str>) = patterns.iter().partition(|p| p.starts_with('!'));
+    let matches = |pattern: &&str| matches_pattern(pattern, text) == Some(true);
+    !patterns.is_empty() && (own.is_empty() || own.iter().any(matches)) && not.iter().all(matches)
+}
+
+/// `None` where the expression cannot be read.
+fn matches_regex(pattern: &str, text: &str) -> Option<bool> {
+    let regex = Regex::new(pattern).ok()?;
+    Some(regex.is_match(text))
+}
+
+fn matches_glob(pattern: &str, text: &str) -> bool {
+    let glob = GlobBuilder::new(pattern)
+        .literal_separator(true)
+        .case_insensitive(true)
+        .build();
+    glob.is_ok_and(|glob| glob.compile_matcher().is_match(text))
 }
 
 fn finding(
     subject: &Subject<'_>,
     (path, config): (&str, &Value),
-    (file, manager): (&str, &str),
+    (file, manager): (&str, &Manager),
 ) -> Option<Finding> {
-    let image = subject.images.first()?.name().to_owned();
-    let rules = config["packageRules"].as_array();
-    let mut rules = rules.into_iter().flatten();
-    if rules.any(|rule| stops(rule, file, &image)) {
+    let images = open_images(subject, config, file);
+    if images.is_empty() {
         return None;
     }
-    let merges = config["automerge"] == Value::Bool(true) || config[manager]["automerge"] == true;
-    let does = if merges {
-        format!("updates {image} in {file} ({manager}) and merges that by itself")
+    let named = images.join(", ");
+    let name = manager.name.as_str();
+    let merges = config["automerge"] == Value::Bool(true) || config[name]["automerge"] == true;
+    let mut does = if merges {
+        format!("updates {named} in {file} ({name}) and merges that by itself")
     } else {
-        format!("proposes updates of {image} in {file} ({manager}) as pull requests")
+        format!("proposes updates of {named} in {file} ({name}) as pull requests")
     };
+    if let Some(pattern) = &manager.unread {
+        does.push_str(&format!(
+            ", if its pattern {pattern} matches, which unship cannot read"
+        ));
+    }
     let schedule = match &config["schedule"] {
         Value::String(one) => Some(one.clone()),
         Value::Array(many) => {
@@ -215,42 +282,61 @@ fn finding(
         place: path.to_owned(),
         does,
         when,
-        certain: merges,
+        certain: merges && manager.unread.is_none(),
         pin: Pin::Edit {
             path: path.to_owned(),
             change: Change::Rule {
                 rule: json!({
                     "description": format!("held by unship: {}", subject.target.path()),
                     "matchFileNames": [file],
-                    "matchPackageNames": [image],
+                    "matchPackageNames": images,
                     "enabled": false
                 }),
             },
-            words: format!("{path} gets a package rule that switches {image} off in {file}"),
+            words: format!("{path} gets a package rule that switches {named} off in {file}"),
         },
     })
 }
 
-/// Whether a package rule switches the image off there. A rule with other conditions is not
-/// taken for one.
-fn stops(rule: &Value, file: &str, image: &str) -> bool {
+/// The images of the target that no package rule has switched off in a file; each once.
+fn open_images(subject: &Subject<'_>, config: &Value, file: &str) -> Vec<String> {
+    let mut open: Vec<String> = Vec::new();
+    for image in &subject.images {
+        let name = image.name();
+        if !is_off(config, file, name) && !open.iter().any(|own| own == name) {
+            open.push(name.to_owned());
+        }
+    }
+    open
+}
+
+/// Whether the last package rule that says so switches the image off there. A rule that
+/// switches off under other conditions is not taken for one; one that switches on again is,
+/// whatever else it asks for.
+fn is_off(config: &Value, file: &str, image: &str) -> bool {
     const KNOWN: [&str; 4] = [
         "description",
         "enabled",
         "matchFileNames",
         "matchPackageNames",
     ];
-    let Some(map) = rule.as_object() else {
-        return false;
-    };
-    let list = |key: &str| rule[key].as_array();
-    let any = |key: &str, is: &dyn Fn(&str) -> bool| {
-        list(key).is_none_or(|items| items.iter().filter_map(Value::as_str).any(is))
-    };
-    rule["enabled"] == Value::Bool(false)
-        && map.keys().all(|key| KNOWN.contains(&key.as_str()))
-        && any("matchFileNames", &|glob| {
-            glob == file || matches_glob(glob, file)
-        })
-        && any("matchPackageNames", &|name| name == image || name == "*")
+    let rules = config["packageRules"].as_array();
+    let mut off = false;
+    for rule in rules.into_iter().flatten() {
+        let (Some(map), Some(enabled)) = (rule.as_object(), rule["enabled"].as_bool()) else {
+            continue;
+        };
+        let any = |key: &str, text: &str| {
+            let list = rule[key].as_array();
+            list.is_none_or(|list| {
+                let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+                texts.contains(&text) || matches_list(&texts, text)
+            })
+        };
+        let known = map.keys().all(|key| KNOWN.contains(&key.as_str()));
+        if any("matchFileNames", file) && any("matchPackageNames", image) && (enabled || known) {
+            off = !enabled;
+        }
+    }
+    off
 }

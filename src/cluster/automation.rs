@@ -8,7 +8,7 @@ use super::{Cluster, Error};
 use crate::model::Gap;
 
 /// The kinds that are read: group, resource, kind.
-const KINDS: [(&str, &str, &str); 6] = [
+const KINDS: [(&str, &str, &str); 8] = [
     (
         "image.toolkit.fluxcd.io",
         "imageupdateautomations",
@@ -23,6 +23,12 @@ const KINDS: [(&str, &str, &str); 6] = [
     ("kargo.akuity.io", "stages", "Stage"),
     ("kargo.akuity.io", "warehouses", "Warehouse"),
     ("kargo.akuity.io", "projectconfigs", "ProjectConfig"),
+    ("kargo.akuity.io", "promotiontasks", "PromotionTask"),
+    (
+        "kargo.akuity.io",
+        "clusterpromotiontasks",
+        "ClusterPromotionTask",
+    ),
 ];
 
 /// Objects that were read, and what was not: a gap names its kind.
@@ -64,7 +70,7 @@ impl Cluster {
                     }
                     item
                 })),
-                // ProjectConfig is new in Kargo 1.5.
+                // ProjectConfig is new in Kargo 1.5, tasks in 1.2.
                 Err(Error::NotFound { .. }) => {}
                 Err(error) => found.gaps.push(error.gap(kind)),
             }

@@ -37,7 +37,10 @@ async fn only_what_is_served_is_listed_and_what_is_forbidden_is_a_gap() {
             let item = json!({"metadata": {"name": "a", "namespace": "flux-system"}});
             Reply::Json(200, json!({"kind": "ImagePolicyList", "items": [item]}))
         }
-        "/apis/kargo.akuity.io/v1alpha1/projectconfigs" => Reply::Text(404, "404 page not found"),
+        "/apis/kargo.akuity.io/v1alpha1/projectconfigs"
+        | "/apis/kargo.akuity.io/v1alpha1/clusterpromotiontasks" => {
+            Reply::Text(404, "404 page not found")
+        }
         _ => forbidden("nobody may"),
     })
     .await;
@@ -48,13 +51,21 @@ async fn only_what_is_served_is_listed_and_what_is_forbidden_is_a_gap() {
     };
     assert_eq!(policy["kind"], "ImagePolicy");
     let gaps: Vec<&str> = read.gaps.iter().map(|gap| gap.what.as_str()).collect();
-    assert_eq!(gaps, ["ImageUpdateAutomation", "Stage", "Warehouse"]);
+    assert_eq!(
+        gaps,
+        [
+            "ImageUpdateAutomation",
+            "Stage",
+            "Warehouse",
+            "PromotionTask"
+        ]
+    );
     assert!(
         read.gaps
             .iter()
             .all(|gap| gap.reason == GapReason::Forbidden)
     );
-    assert_eq!(cluster.requests_sent().values().sum::<u64>(), 6);
+    assert_eq!(cluster.requests_sent().values().sum::<u64>(), 8);
 }
 
 #[tokio::test]

@@ -2,10 +2,16 @@
 //! writes the image into Git. Whether it does so by itself is the promotion policy of the
 //! project's ProjectConfig (1.5 and later) or Project.
 
+use globset::Glob;
+use regex::Regex;
 use serde_json::Value;
 
 use super::seen::{Seen, Subject};
 use super::{Finding, Pin, Tool};
+
+mod steps;
+
+use steps::Reach;
 
 /// `PROJECT:STAGE`: the Stage that may touch the Application.
 const AUTHORIZED: &str = "kargo.akuity.io/authorized-stage";
@@ -23,8 +29,20 @@ pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
         let project = stage.namespace.as_deref().unwrap_or_default();
         let known =
             authorized.is_some_and(|(own, name)| stage.name == name && stage.may_be_in(own));
-        if !known && writes(subject, stage) {
-            found.push(finding(subject, (project, &stage.name), Some(stage)));
+        if known {
+            continue;
+        }
+        match steps::writes(subject, stage) {
+            Reach::Surely => found.push(finding(subject, (project, &stage.name), Some(stage))),
+            Reach::Maybe if brings(subject, project, stage) => {
+                let mut finding = finding(subject, (project, &stage.name), Some(stage));
+                finding.certain = false;
+                finding
+                    .when
+                    .push_str(", if it writes the target's file, which its steps leave open");
+                found.push(finding);
+            }
+            Reach::Maybe | Reach::Not => {}
         }
     }
     found
@@ -35,60 +53,19 @@ fn authorized<'s>(subject: &Subject<'s>) -> Option<(&'s str, &'s str)> {
     value.split_once(':')
 }
 
-/// Whether a promotion into the Stage has a step that writes one of the target's files: the
-/// steps of Kargo that set images, with its file or its folder in their configuration.
-fn writes(subject: &Subject<'_>, stage: &Seen) -> bool {
-    const WRITERS: [&str; 5] = [
-        "yaml-update",
-        "json-update",
-        "kustomize-set-image",
-        "helm-update-image",
-        "argocd-update",
-    ];
-    let steps = stage.value.pointer("/spec/promotionTemplate/spec/steps");
-    let steps = steps.and_then(Value::as_array).into_iter().flatten();
-    let mut steps = steps.filter(|step| {
-        step["uses"]
-            .as_str()
-            .is_some_and(|uses| WRITERS.contains(&uses))
-    });
-    let paths = subject.paths();
-    steps.any(|step| {
-        let mut texts = Vec::new();
-        collect(&step["config"], &mut texts);
-        texts.iter().any(|text| {
-            // A path in a step begins with the checkout's folder.
-            let named = |path: &str| !path.is_empty() && ends_with_path(text, path);
-            paths
-                .iter()
-                .any(|path| named(path) || named(folder_of(path)))
-                || (step["uses"] == "argocd-update"
-                    && subject.application.is_some_and(|app| app.name == **text))
-        })
-    })
-}
-
-fn folder_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-fn ends_with_path(text: &str, path: &str) -> bool {
-    let text = text.trim_end_matches('/');
-    text.strip_suffix(path)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-}
-
-fn collect<'v>(value: &'v Value, texts: &mut Vec<&'v str>) {
-    match value {
-        Value::String(text) => texts.push(text),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, texts)),
-        Value::Object(map) => map.values().for_each(|item| collect(item, texts)),
-        _ => {}
-    }
+/// Whether the Freight of a Stage has an image of the target, or may have one: its Warehouses
+/// were not read.
+fn brings(subject: &Subject<'_>, project: &str, stage: &Seen) -> bool {
+    let asked = warehouses(stage);
+    let mut houses = subject
+        .deciding("Warehouse")
+        .filter(|seen| seen.may_be_in(project) && asked.contains(&seen.name.as_str()))
+        .peekable();
+    houses.peek().is_none() || !images(subject, project, &asked).is_empty()
 }
 
 fn finding(subject: &Subject<'_>, (project, name): (&str, &str), stage: Option<&Seen>) -> Finding {
-    let (certain, when) = match promotes_itself(subject, project, name) {
+    let (certain, when) = match promotes_itself(subject, project, (name, stage)) {
         Some(true) => (
             true,
             "as soon as there is Freight that the Stage accepts".to_owned(),
@@ -120,13 +97,26 @@ fn finding(subject: &Subject<'_>, (project, name): (&str, &str), stage: Option<&
 
 /// What comes: the images of the Stage's Warehouses.
 fn freight(subject: &Subject<'_>, project: &str, stage: Option<&Seen>) -> String {
-    let asked = stage.and_then(|stage| stage.value.pointer("/spec/requestedFreight"));
-    let asked: Vec<&str> = asked
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    let asked = stage.map(warehouses).unwrap_or_default();
+    let images = images(subject, project, &asked);
+    if images.is_empty() {
+        "its Freight".to_owned()
+    } else {
+        images.join(", ")
+    }
+}
+
+/// The names of the Warehouses that a Stage's Freight comes from.
+fn warehouses(stage: &Seen) -> Vec<&str> {
+    let asked = stage.value.pointer("/spec/requestedFreight");
+    let asked = asked.and_then(Value::as_array).into_iter().flatten();
+    asked
         .filter_map(|freight| freight.pointer("/origin/name")?.as_str())
-        .collect();
+        .collect()
+}
+
+/// The images of the target that Warehouses subscribe to, each with how its tag is chosen.
+fn images(subject: &Subject<'_>, project: &str, asked: &[&str]) -> Vec<String> {
     let houses = subject
         .deciding("Warehouse")
         .filter(|seen| seen.may_be_in(project));
@@ -147,16 +137,16 @@ fn freight(subject: &Subject<'_>, project: &str, stage: Option<&Seen>) -> String
             .runs(url)
             .then(|| format!("{url} ({strategy}{constraint})"))
     });
-    let images: Vec<String> = images.collect();
-    if images.is_empty() {
-        "its Freight".to_owned()
-    } else {
-        images.join(", ")
-    }
+    images.collect()
 }
 
-/// `None` where no policy of the project was read.
-fn promotes_itself(subject: &Subject<'_>, project: &str, stage: &str) -> Option<bool> {
+/// `None` where no policy of the project was read, or one that may be about the Stage cannot be
+/// decided.
+fn promotes_itself(
+    subject: &Subject<'_>,
+    project: &str,
+    (name, stage): (&str, Option<&Seen>),
+) -> Option<bool> {
     let configs = subject
         .deciding("ProjectConfig")
         .filter(|seen| seen.may_be_in(project));
@@ -164,17 +154,57 @@ fn promotes_itself(subject: &Subject<'_>, project: &str, stage: &str) -> Option<
         .deciding("Project")
         .filter(|seen| seen.name == project);
     let mut seen = false;
+    let mut open = false;
     for config in configs.chain(old) {
         seen = true;
         let policies = config.value.pointer("/spec/promotionPolicies");
         for policy in policies.and_then(Value::as_array).into_iter().flatten() {
-            let named = policy["stage"].as_str();
-            let named = named.or_else(|| policy.pointer("/stageSelector/name")?.as_str());
-            if named == Some(stage) {
-                return Some(policy["autoPromotionEnabled"] == Value::Bool(true));
+            let itself = policy["autoPromotionEnabled"] == Value::Bool(true);
+            match selects(policy, name, stage) {
+                Some(true) => return Some(itself),
+                Some(false) => {}
+                None => open |= itself,
             }
         }
     }
-    // A selector by labels or by a pattern may mean the Stage as well.
-    seen.then_some(false)
+    (seen && !open).then_some(false)
+}
+
+/// Whether a policy is about a Stage (`PromotionPolicySelector`, 1.5): by its name, which may be
+/// `regex:` or `glob:`, and by its labels; both have to fit where both are there. `None` where
+/// that cannot be decided.
+fn selects(policy: &Value, name: &str, stage: Option<&Seen>) -> Option<bool> {
+    if let Some(own) = policy["stage"].as_str() {
+        return Some(own == name);
+    }
+    let selector = &policy["stageSelector"];
+    let named = match selector["name"].as_str().filter(|own| !own.is_empty()) {
+        None => true,
+        Some(own) => {
+            if let Some(regex) = own.strip_prefix("regex:") {
+                Regex::new(regex.trim()).ok()?.is_match(name)
+            } else if let Some(glob) = own.strip_prefix("glob:") {
+                Glob::new(glob.trim())
+                    .ok()?
+                    .compile_matcher()
+                    .is_match(name)
+            } else {
+                own == name
+            }
+        }
+    };
+    if !named {
+        return Some(false);
+    }
+    let wanted = selector["matchLabels"].as_object();
+    if let Some(wanted) = wanted {
+        let labels = &stage?.value["metadata"]["labels"];
+        if wanted
+            .iter()
+            .any(|(key, value)| labels.get(key) != Some(value))
+        {
+            return Some(false);
+        }
+    }
+    selector["matchExpressions"].is_null().then_some(true)
 }

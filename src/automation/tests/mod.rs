@@ -12,11 +12,15 @@ use crate::model::{
     Identity, PodTemplate, RenderedSource, TemplateState, WorkloadKind, WorkloadRef,
 };
 
-const MANIFEST: &str = include_str!("../../manifests-fixtures/automation/flux/apps/zai-proxy.yaml");
+mod kargo;
+mod upstream;
+
+const MANIFEST: &str =
+    include_str!("../../../manifests-fixtures/automation/flux/apps/zai-proxy.yaml");
 const IMAGES: &str =
-    include_str!("../../manifests-fixtures/automation/flux/clusters/prod/images.yaml");
+    include_str!("../../../manifests-fixtures/automation/flux/clusters/prod/images.yaml");
 const APPLICATION: &str =
-    include_str!("../../manifests-fixtures/automation/image-updater/application.yaml");
+    include_str!("../../../manifests-fixtures/automation/image-updater/application.yaml");
 const FILE: &str = "apps/zai-proxy.yaml";
 
 fn commit() -> Commit {
@@ -346,10 +350,11 @@ fn the_application_gets_the_annotation_where_its_manifest_is_known() {
 }
 
 const UPDATER: &str =
-    include_str!("../../manifests-fixtures/automation/image-updater/imageupdater.yaml");
-const KARGO: &str = include_str!("../../manifests-fixtures/automation/kargo/project.yaml");
-const RENOVATE: &str = include_str!("../../manifests-fixtures/automation/renovate/renovate.json");
-const WORKFLOW: &str = include_str!("../../manifests-fixtures/automation/workflows/release.yml");
+    include_str!("../../../manifests-fixtures/automation/image-updater/imageupdater.yaml");
+const KARGO: &str = include_str!("../../../manifests-fixtures/automation/kargo/project.yaml");
+const RENOVATE: &str =
+    include_str!("../../../manifests-fixtures/automation/renovate/renovate.json");
+const WORKFLOW: &str = include_str!("../../../manifests-fixtures/automation/workflows/release.yml");
 
 fn in_application(files: &[(&str, &str)]) -> Observation {
     let world = rendered_by(world("kind: Deployment\n", files), "Kustomize", &[]);
@@ -411,33 +416,6 @@ fn annotations_count_in_1_x_where_an_object_asks_for_them() {
     };
     assert!(with(asks(true))[0].certain);
     assert!(!with(asks(false))[0].certain);
-}
-
-#[test]
-fn a_kargo_stage_promotes_by_its_policy() {
-    let found = |text: &str| find(&world("kind: Deployment\n", &[("kargo.yaml", text)]));
-    let [own] = &found(KARGO)[..] else {
-        panic!("{:#?}", found(KARGO));
-    };
-    assert!(own.certain);
-    assert_eq!(
-        own.does,
-        "promotes docker.io/ronaldraygun/zai-proxy (SemVer ^1.0.0) into Stage mcp/prod"
-    );
-    assert!(matches!(own.pin, Pin::ByHand(_)));
-    let by_hand =
-        found(&KARGO.replace("autoPromotionEnabled: true", "autoPromotionEnabled: false"));
-    assert!(!by_hand[0].certain);
-    assert_eq!(by_hand[0].when, "when somebody promotes Freight");
-    assert_eq!(
-        found(&KARGO.replace("src/apps/zai-proxy.yaml", "src/apps/other.yaml")),
-        []
-    );
-    // The Application says which Stage may touch it; nothing else of Kargo was read.
-    let own = json!({"kargo.akuity.io/authorized-stage": "mcp:prod"});
-    let found = find(&with_application(world("kind: Deployment\n", &[]), own));
-    assert!(!found[0].certain);
-    assert!(found[0].when.contains("could not be seen"));
 }
 
 #[test]
