@@ -90,7 +90,7 @@ impl Cluster {
         check_name(wanted.kind.as_str(), &wanted.name)?;
         let resource = wanted.kind.resource();
         if let Some(memo) = &self.memo {
-            return self.listed_workload(memo, wanted).await;
+            return Box::pin(self.listed_workload(memo, wanted)).await;
         }
         let place = path(APPS, Some(&wanted.namespace), &[resource, &wanted.name]);
         let call = Call::get(resource, place, wanted.to_string());
@@ -284,7 +284,7 @@ impl Cluster {
             .as_ref()
             .filter(|_| kind == WorkloadKind::Deployment);
         let mut sets: Vec<ReplicaSet> = if let Some(memo) = memo {
-            self.listed_replica_sets(memo, of).await?
+            Box::pin(self.listed_replica_sets(memo, of)).await?
         } else if kind == WorkloadKind::Deployment {
             let all = self.items::<ReplicaSetWire>(&list("replicasets")).await?;
             all.into_iter().filter_map(convert::replica_set).collect()
@@ -313,7 +313,7 @@ impl Cluster {
             Ok(pods.into_iter().map(convert::pod).collect())
         };
         match &self.memo {
-            Some(memo) => listed(&memo.pods, namespace, ask("")).await,
+            Some(memo) => Box::pin(listed(&memo.pods, namespace, ask(""))).await,
             None => ask(selector.unwrap_or_default()).await,
         }
     }
@@ -324,7 +324,7 @@ impl Cluster {
     /// # Errors
     /// When they cannot be read.
     pub async fn events(&self, namespace: &str) -> Result<Vec<(String, ClusterEvent)>, Error> {
-        let ask = async {
+        let ask = Box::pin(async {
             let call =
                 Call::list("v1", "events", Some(namespace)).with("fieldSelector", "type=Warning");
             let events = self.items::<EventWire>(&call).await?;
@@ -332,7 +332,7 @@ impl Cluster {
             events.retain(|(_, event)| event.severity == "Warning");
             events.sort_by_key(|(_, event)| std::cmp::Reverse(event.last_seen));
             Ok(events)
-        };
+        });
         match &self.memo {
             Some(memo) => listed(&memo.events, namespace, ask).await,
             None => ask.await,
@@ -344,12 +344,12 @@ impl Cluster {
     /// # Errors
     /// When they cannot be read.
     pub async fn endpoints(&self, namespace: &str) -> Result<Vec<Endpoint>, Error> {
-        let ask = async {
+        let ask = Box::pin(async {
             let call = Call::list("discovery.k8s.io/v1", "endpointslices", Some(namespace));
             Ok(convert::endpoints(
                 self.items::<EndpointSliceWire>(&call).await?,
             ))
-        };
+        });
         match &self.memo {
             Some(memo) => listed(&memo.endpoints, namespace, ask).await,
             None => ask.await,
@@ -361,7 +361,7 @@ impl Cluster {
     /// # Errors
     /// When they cannot be read.
     pub async fn hpas(&self, namespace: &str) -> Result<Vec<Hpa>, Error> {
-        let ask = async {
+        let ask = Box::pin(async {
             let call = Call::list(
                 "autoscaling/v2",
                 "horizontalpodautoscalers",
@@ -369,7 +369,7 @@ impl Cluster {
             );
             let hpas = self.items::<HpaWire>(&call).await?;
             Ok(hpas.into_iter().map(convert::hpa).collect())
-        };
+        });
         match &self.memo {
             Some(memo) => listed(&memo.hpas, namespace, ask).await,
             None => ask.await,

@@ -96,7 +96,7 @@ impl Run {
 
     async fn checks(&self, aim: &Aim) -> Result<Vec<Check>, Error> {
         if let Some(removal) = aim.desired.removal {
-            return Ok(self.removal_checks(aim, removal).await);
+            return Ok(Box::pin(self.removal_checks(aim, removal)).await);
         }
         let scope = crate::observe::Scope {
             git: false,

@@ -73,7 +73,9 @@ impl Run {
                     self.keep_rollback_record(&end).await?;
                     return Ok(end);
                 }
-                Action::Land | Action::Rollout => self.wait_for(step, &aim, &mut course).await?,
+                Action::Land | Action::Rollout => {
+                    Box::pin(self.wait_for(step, &aim, &mut course)).await?
+                }
                 _ => Box::pin(self.act(step, &mut aim)).await?,
             };
             if let Some(end) = end {
@@ -152,7 +154,7 @@ impl Run {
         let began = Instant::now();
         let deadline = Duration::from_secs(u64::try_from(step.deadline_seconds).unwrap_or(0));
         let waited = match step.action {
-            Action::Land => landing(self, aim, deadline).await,
+            Action::Land => Box::pin(landing(self, aim, deadline)).await,
             _ => rollout(self, deadline).await,
         };
         (self.setup.crash)(&format!("waited {}", step.id));

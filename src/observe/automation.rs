@@ -54,10 +54,10 @@ pub(super) fn read(
         Ok(files) => view.files = files,
         Err(gap) => view.gaps.push(gap),
     }
-    if scope.holds {
-        if let Err(error) = held(repository, &git.tip, target, view) {
-            view.gaps.push(pins_unread(error.to_string()));
-        }
+    if scope.holds
+        && let Err(error) = held(repository, &git.tip, target, view)
+    {
+        view.gaps.push(pins_unread(error.to_string()));
     }
 }
 

@@ -140,36 +140,42 @@ impl Steps<'_> {
         );
     }
 
+    /// Evidence, commit and push.
+    fn committed(&mut self) {
+        let goal = self.request.goal;
+        if goal >= Goal::Pushed {
+            let ensures = "logs, events and objects are saved";
+            self.add(Action::Capture, "", ensures, 5);
+            self.record();
+        }
+        self.add(
+            Action::Commit,
+            "the document at the tip is as planned",
+            "a commit with the target content exists",
+            10,
+        );
+        if goal >= Goal::Pushed && self.request.prove {
+            self.add(
+                Action::Prove,
+                "Argo CD's API can be asked",
+                "Argo CD renders the commit as planned",
+                60,
+            );
+        }
+        if goal >= Goal::Pushed {
+            self.add(
+                Action::Push,
+                "the tip is the commit's parent",
+                "the branch contains this run's commit",
+                self.limit(120),
+            );
+        }
+    }
+
     fn through_git(&mut self, course: Course) {
         let goal = self.request.goal;
         if course.changes_git {
-            if goal >= Goal::Pushed {
-                let ensures = "logs, events and objects are saved";
-                self.add(Action::Capture, "", ensures, 5);
-                self.record();
-            }
-            self.add(
-                Action::Commit,
-                "the document at the tip is as planned",
-                "a commit with the target content exists",
-                10,
-            );
-            if goal >= Goal::Pushed && self.request.prove {
-                self.add(
-                    Action::Prove,
-                    "Argo CD's API can be asked",
-                    "Argo CD renders the commit as planned",
-                    60,
-                );
-            }
-            if goal >= Goal::Pushed {
-                self.add(
-                    Action::Push,
-                    "the tip is the commit's parent",
-                    "the branch contains this run's commit",
-                    self.limit(120),
-                );
-            }
+            self.committed();
         }
         if goal < Goal::Landed {
             return;

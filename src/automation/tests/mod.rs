@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
-    Lands, Sourcing,
     Application, ArgoView, AutomationView, ClusterView, Commit, CommitId, GitView, HistoryEnd,
-    Identity, PodTemplate, RenderedSource, TemplateState, WorkloadKind, WorkloadRef,
+    Identity, Lands, PodTemplate, RenderedSource, Sourcing, TemplateState, WorkloadKind,
+    WorkloadRef,
 };
 
 mod kargo;

@@ -12,7 +12,7 @@ use super::git_route::{content_blockers, describe, editable, landing_of, source,
 use super::steps::Course;
 use super::{Blocker, Goal, Intent, Refusal, Request, Route, Target, hold, sources};
 use crate::manifest::{Path, UndoField, to_yaml};
-use crate::model::{Change, Desired, GitView, ObjectRef, Observation};
+use crate::model::{Change, Desired, GitView, ObjectRef, Observation, PodTemplate};
 use crate::provenance::{Subject, Touched};
 use crate::timeline::Timeline;
 
@@ -207,12 +207,7 @@ fn plan(
     let mut warnings = warnings(observation, None, timeline);
     warnings.extend(sources::shared(&also));
     warnings.extend(partly(&lists));
-    // What sets images again is about this commit only where it changes one.
-    let tools = if before.template.images() == fields.template.images() {
-        hold::Tools::default()
-    } else {
-        hold::with_pins(observation, request, Vec::new()).1
-    };
+    let tools = tools(observation, request, templates);
     warnings.extend(tools.warnings(observation, request));
     let changes_git = !edited.is_empty();
     let notes = (&mut refusal, &mut warnings);
@@ -228,12 +223,6 @@ fn plan(
         rollout: true,
         ..Course::default()
     };
-    // What others do to other documents of the file does not change what is taken back.
-    let is_all = matches!(request.intent, Intent::Revert { all: true, .. });
-    let before_texts = match is_all || git.rendered.is_some() {
-        true => edited.iter().map(|file| file.before.as_str()).collect(),
-        false => document.whole().unwrap_or_default(),
-    };
     let named = Request {
         message: Some(request.message.clone().unwrap_or_else(|| subject(change))),
         ..request.clone()
@@ -243,7 +232,7 @@ fn plan(
         files: &edited,
         git: Some(git),
         warnings,
-        before: before_texts,
+        before: before_text(git, request, (&edited, &document)),
         course,
         patch: None,
         debts: Vec::new(),
@@ -258,6 +247,32 @@ fn plan(
         patch: None,
         git: None,
     })))
+}
+
+/// What sets images again is about this commit only where it changes one.
+fn tools(
+    observation: &Observation,
+    request: &Request,
+    (before, after): (&PodTemplate, &PodTemplate),
+) -> hold::Tools {
+    if before.images() == after.images() {
+        return hold::Tools::default();
+    }
+    hold::with_pins(observation, request, Vec::new()).1
+}
+
+/// What the effect starts from. What others do to other documents of the file does not change what
+/// is taken back of one.
+fn before_text(
+    git: &GitView,
+    request: &Request,
+    (edited, document): (&[EditedFile], &Document),
+) -> String {
+    let is_all = matches!(request.intent, Intent::Revert { all: true, .. });
+    match is_all || git.rendered.is_some() {
+        true => edited.iter().map(|file| file.before.as_str()).collect(),
+        false => document.whole().unwrap_or_default(),
+    }
 }
 
 /// The target as the edited files make it, and which other objects of a rendered source they
