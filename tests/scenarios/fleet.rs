@@ -259,7 +259,16 @@ pub(crate) fn a_fleet_is_refused_as_a_whole(world: &'static World) {
     let tip = stage.tip();
     let image = format!("{IMAGE}:1.2.5");
     let user = stage.user();
-    let words = ["rollback", "--image", &image, "-n", &stage.name, "--yes"];
+    let words = [
+        "rollback",
+        "--image",
+        &image,
+        "-n",
+        &stage.name,
+        "--to",
+        "tag:1.2.0",
+        "--yes",
+    ];
     let run = user.run(&words).ends_with(3);
     run.has("/state", "refused").says("/next", "--skip-refused");
     assert_eq!(stage.tip(), tip, "after {bad}");

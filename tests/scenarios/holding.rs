@@ -208,7 +208,11 @@ pub(crate) fn a_workflow_is_named_and_not_edited(world: &'static World) {
         plan.story()
     );
     let run = user.rollback(&["--hold"]).ends_with(0);
-    run.has("/state", "succeeded");
+    run.has("/state", "succeeded").has("/requests/get apis", 1);
+    for kind in ["imageupdateautomations", "imageupdaters", "stages"] {
+        let asked = format!("list {kind}");
+        assert_eq!(run.json["requests"].get(&asked), None, "not served here");
+    }
     assert_eq!(stage.file_at("refs/heads/main", WORKFLOW_FILE), WORKFLOW);
     assert!(!last_message(stage).contains("Unship-Hold"));
 }
