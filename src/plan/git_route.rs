@@ -15,7 +15,7 @@ use super::{
     Unknown, adopt, blockers, hold, intent, later, provenance, sources,
 };
 use crate::model::{
-    Desired, DocumentFields, DocumentIndex, GitView, ImageRef, Lands, Observation, PodTemplate,
+    Desired, DocumentFields, DocumentIndex, GitView, ImageRef, Observation, PodTemplate,
 };
 use crate::provenance::Touched;
 use crate::timeline::{Grade, Timeline};
@@ -140,7 +140,7 @@ pub(super) fn landing_of(
     (refusal, warnings): (&mut Refusal, &mut Vec<String>),
 ) -> blockers::Landing {
     if request.prove && changes_git {
-        refusal.blockers.extend(not_provable(observation));
+        refusal.blockers.extend(sources::not_provable(observation));
     }
     let mut landing = blockers::landing(observation, request, changes_git);
     let blocking = std::mem::take(&mut landing.blockers);
@@ -154,31 +154,6 @@ pub(super) fn landing_of(
     }
     warnings.append(&mut landing.warnings);
     landing
-}
-
-/// What keeps Argo CD from being asked what it would render.
-fn not_provable(observation: &Observation) -> Option<Blocker> {
-    let argocd = &observation.argocd;
-    let git = observation.git.as_ref();
-    let rendered = git.and_then(|git| git.rendered.as_ref());
-    if rendered.is_some_and(|rendered| matches!(rendered.lands, Lands::Maker(_))) {
-        return Some(Blocker::new(
-            "not-provable",
-            "--prove has Argo CD render a commit of the Application's own sources, and this commit goes into what makes the Application",
-            "leave --prove out: the plan has rendered the Application and the target itself",
-        ));
-    }
-    let by_api = argocd
-        .via
-        .as_ref()
-        .is_some_and(|via| via.starts_with("Argo CD"));
-    (argocd.application.is_none() || !by_api).then(|| {
-        Blocker::new(
-            "not-provable",
-            "--prove has Argo CD render the commit, and its API does not show the Application",
-            "give ARGOCD_SERVER and a token that may get it, or leave --prove out",
-        )
-    })
 }
 
 /// What should be live: what the commit changes, and what was asked for where no commit

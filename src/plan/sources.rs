@@ -4,7 +4,7 @@ use super::build::EditedFile;
 use super::document::Document;
 use super::{Blocker, Target};
 use crate::manifest::Path;
-use crate::model::{GitView, Observation, RenderedSource};
+use crate::model::{GitView, Lands, Observation, RenderedSource};
 use crate::provenance::{Subject, Touched, edit_to, parted};
 
 /// The files that are really edited, and which other objects the same edit changes. Where the
@@ -101,4 +101,29 @@ fn words(also: &[Touched]) -> Option<String> {
     };
     let words: Vec<String> = also.iter().map(of).collect();
     (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// What keeps Argo CD from being asked what it would render.
+pub(super) fn not_provable(observation: &Observation) -> Option<Blocker> {
+    let argocd = &observation.argocd;
+    let git = observation.git.as_ref();
+    let rendered = git.and_then(|git| git.rendered.as_ref());
+    if rendered.is_some_and(|rendered| matches!(rendered.lands, Lands::Maker(_))) {
+        return Some(Blocker::new(
+            "not-provable",
+            "--prove has Argo CD render a commit of the Application's own sources, and this commit goes into what makes the Application",
+            "leave --prove out: the plan has rendered the Application and the target itself",
+        ));
+    }
+    let by_api = argocd
+        .via
+        .as_ref()
+        .is_some_and(|via| via.starts_with("Argo CD"));
+    (argocd.application.is_none() || !by_api).then(|| {
+        Blocker::new(
+            "not-provable",
+            "--prove has Argo CD render the commit, and its API does not show the Application",
+            "give ARGOCD_SERVER and a token that may get it, or leave --prove out",
+        )
+    })
 }
