@@ -11,6 +11,11 @@ const IMAGE: &str = "ronaldraygun/zai-proxy";
 
 /// Two Deployments in one file, as they are at a release; the file names no namespace.
 fn more(release: &str) -> String {
+    more_within(release, 60)
+}
+
+/// The same with a progress deadline of their own.
+fn more_within(release: &str, seconds: u32) -> String {
     let one = |name: &str| {
         format!(
             "apiVersion: apps/v1
@@ -19,7 +24,7 @@ metadata:
   name: {name}   # beside the proxy
 spec:
   replicas: 1
-  progressDeadlineSeconds: 3
+  progressDeadlineSeconds: {seconds}
   selector:
     matchLabels: {{app: {name}}}
   template:
@@ -37,18 +42,27 @@ spec:
 
 /// A stage with three workloads at a release, after which another one was shipped to all.
 fn three(world: &'static World, scenario: &str, first: &str, then: &str) -> (Stage, String) {
-    let setting = Setting {
-        progress_deadline: Some(3),
-        ..Setting::default()
-    };
-    let stage = Stage::new(world, scenario, (GOOD, &setting));
-    ship(&stage, first);
-    let bad = ship(&stage, then);
+    three_within(world, scenario, (first, then), 60)
+}
+
+fn three_within(
+    world: &'static World,
+    scenario: &str,
+    (first, then): (&str, &str),
+    seconds: u32,
+) -> (Stage, String) {
+    let stage = Stage::new(world, scenario, (GOOD, &Setting::default()));
+    ship_within(&stage, first, seconds);
+    let bad = ship_within(&stage, then, seconds);
     (stage, bad)
 }
 
 fn ship(stage: &Stage, release: &str) -> String {
-    let (own, more) = (stage.manifest(release), more(release));
+    ship_within(stage, release, 60)
+}
+
+fn ship_within(stage: &Stage, release: &str, seconds: u32) -> String {
+    let (own, more) = (stage.manifest(release), more_within(release, seconds));
     let commit = stage.team().commit(
         &format!("chore: {release} everywhere"),
         &[(MANIFEST, Some(&own)), (MORE, Some(&more))],
@@ -138,7 +152,7 @@ pub(crate) fn an_image_is_rolled_back_in_stages(world: &'static World) {
 
 /// The first stage does not come up: nothing more is pushed, and that can be looked at.
 pub(crate) fn a_stage_that_fails_is_the_last(world: &'static World) {
-    let (stage, bad) = three(world, "fleet-fails", "1.1.0-crash", "1.2.5");
+    let (stage, bad) = three_within(world, "fleet-fails", ("1.1.0-crash", "1.2.5"), 5);
     let image = format!("{IMAGE}:1.2.5");
     let user = stage.user();
     let run = user
