@@ -93,6 +93,7 @@ pub(super) async fn run(
     wanted: Wanted<'_>,
     ui: Ui,
 ) -> Result<ExitStatus, Failure> {
+    fits_many(wanted.manner)?;
     let verified = super::runs::verified();
     let looks = look(context, &wanted).await?;
     let elsewhere = match wanted.image {
@@ -130,6 +131,39 @@ pub(super) async fn run(
     report.elsewhere.extend(elsewhere);
     report.left_out = planned.left_out;
     Ok(finish(&report, ui))
+}
+
+/// A fleet pushes each stage and verifies it; what asks for something else is not quietly left out.
+fn fits_many(manner: &Manner) -> Result<(), Failure> {
+    let flags = [
+        (manner.no_push, "--no-push"),
+        (manner.no_commit, "--no-commit"),
+        (!manner.wait, "--wait=false"),
+        (manner.no_verify, "--no-verify"),
+        (manner.prove, "--prove"),
+        (manner.emergency, "--emergency"),
+        (manner.suspend_auto_sync, "--suspend-auto-sync"),
+        (!["auto", "git"].contains(&manner.route.as_str()), "--route"),
+    ];
+    match flags.into_iter().find(|(is_given, _)| *is_given) {
+        None => Ok(()),
+        Some((_, flag)) => Err(Failure::usage(format!(
+            "{flag} is for one target: several are pushed stage by stage and each is verified"
+        ))
+        .hint(format!("leave {flag} out, or name one target"))),
+    }
+}
+
+/// Stages are of several targets.
+pub(super) fn only_for_many(staging: &Staging) -> Result<(), Failure> {
+    if staging.stages.is_empty() && !staging.skip_refused {
+        return Ok(());
+    }
+    Err(
+        Failure::usage("--stages and --skip-refused are for several targets at once").hint(
+            "use `unship rollback --image IMAGE`, or `unship revert COMMIT` without a target",
+        ),
+    )
 }
 
 async fn look(context: &Context, wanted: &Wanted<'_>) -> Result<Vec<Sight>, Failure> {

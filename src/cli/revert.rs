@@ -7,7 +7,6 @@ use super::failure::Failure;
 use super::fleet::{self, Staging, Wanted, of_commit};
 use super::rollback::in_manner;
 use super::ui::Ui;
-use crate::cluster::Cluster;
 use crate::exit::ExitStatus;
 use crate::model::{Commit, WorkloadKind, WorkloadRef};
 use crate::observe::{TouchedWorkloads, Undo, workloads_of};
@@ -41,6 +40,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let context = Context::new(global).await?;
     context.somebody_to_ask()?;
     if let Some(word) = &args.target {
+        fleet::only_for_many(&args.staging)?;
         let (kind, name) = target(word).map_err(Failure::usage)?;
         let reference = reference(&context, kind, name);
         return one(global, (&context, args), (kind, &reference), ui).await;
@@ -127,18 +127,21 @@ async fn touched(
     if found.changed.is_empty() {
         return Err(no_workload(&found));
     }
-    let mut here = Vec::new();
-    for target in &found.changed {
-        if here.contains(target) {
-            continue;
-        }
-        match &context.clients.cluster {
-            Ok(cluster) if is_absent(cluster, target).await => ui.note(&format!(
+    let looks = found
+        .changed
+        .iter()
+        .map(|target| is_absent(context, target));
+    let absent = futures::future::join_all(looks).await;
+    let mut here: Vec<WorkloadRef> = Vec::new();
+    for (target, is_absent) in found.changed.iter().zip(absent) {
+        if is_absent {
+            ui.note(&format!(
                 "{} in namespace {} is not in this cluster: its rollout is not waited for",
                 target.short(),
                 target.namespace
-            )),
-            _ => here.push(target.clone()),
+            ));
+        } else if !here.contains(target) {
+            here.push(target.clone());
         }
     }
     if here.is_empty() {
@@ -147,7 +150,10 @@ async fn touched(
     Ok((found.commit, here))
 }
 
-async fn is_absent(cluster: &Cluster, target: &WorkloadRef) -> bool {
+async fn is_absent(context: &Context, target: &WorkloadRef) -> bool {
+    let Ok(cluster) = &context.clients.cluster else {
+        return false;
+    };
     matches!(
         cluster.workload(target).await,
         Err(crate::cluster::Error::NotFound { .. })

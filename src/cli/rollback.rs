@@ -192,6 +192,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     if let Some(image) = &args.image {
         return Box::pin(of_image(global, (&context, args), image, ui)).await;
     }
+    fleet::only_for_many(&args.staging)?;
     let mut last = ExitStatus::Success;
     for (word, wish) in requests(&args.targets, &args.wish)? {
         if wish.manner.route == "request" && args.acting.dry_run.is_none() {

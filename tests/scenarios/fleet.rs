@@ -211,8 +211,7 @@ pub(crate) fn a_commit_of_several_workloads_is_taken_back(world: &'static World)
 pub(crate) fn a_fleet_goes_on(world: &'static World) {
     let (stage, bad) = three(world, "fleet-killed", GOOD, "1.2.5");
     let image = format!("{IMAGE}:1.2.5");
-    let log = stage.folder.join("points").display().to_string();
-    let user = stage.user().with("UNSHIP_CRASH_LOG", &log);
+    let user = stage.user().listing_points();
     let words = [
         "rollback",
         "--image",
@@ -227,13 +226,8 @@ pub(crate) fn a_fleet_goes_on(world: &'static World) {
     ];
     user.run(&words).ends_with(0);
     assert_eq!(stage.commits_since(&bad).len(), 2);
-    let text = std::fs::read_to_string(&log).expect("the list of points");
-    let all: Vec<&str> = text
-        .lines()
-        .filter_map(|line| Some(line.split_once(' ')?.1))
-        .collect();
-    let own = |name: &&&str| name.starts_with("fleet ") || name.starts_with("members ");
-    assert!(all.iter().filter(own).count() >= 10, "{all:?}");
+    let points = user.points();
+    assert!(points.count(&["fleet ", "members "]) >= 10, "{points:?}");
     for name in [
         "fleet made commit",
         "fleet recorded commit",
@@ -242,11 +236,9 @@ pub(crate) fn a_fleet_goes_on(world: &'static World) {
         "members done",
     ] {
         // The first one that is met; where they are differs a little from run to run.
-        let point = all.iter().position(|own| *own == name);
-        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}")) + 1;
         stage.team().catch_up();
         let again = ship(&stage, "1.2.5");
-        let killed = stage.user().with("UNSHIP_CRASH_AT", &point.to_string());
+        let killed = stage.user().killed_at(points.number(name));
         let killed = killed.run(&words);
         assert_eq!(killed.code, None, "killed at {name}: {}", killed.story());
         let run = user.run(&["continue"]).ends_with(0);
@@ -285,5 +277,23 @@ pub(crate) fn a_fleet_is_refused_as_a_whole(world: &'static World) {
     ];
     let run = user.run(&words).ends_with(3);
     run.has("/state", "refused").says("/next", "--skip-refused");
+    // What a fleet does not do is not quietly left out.
+    for flag in [
+        "--no-push",
+        "--no-commit",
+        "--wait=false",
+        "--prove",
+        "--route=direct",
+    ] {
+        let words = [&words[..], &[flag]].concat();
+        let run = user.run(&words).ends_with(2);
+        assert!(run.stdout.contains("is for one target"), "{}", run.story());
+    }
+    let staged = user.rollback(&["--stages", "1"]).ends_with(2);
+    assert!(
+        staged.stdout.contains("several targets"),
+        "{}",
+        staged.story()
+    );
     assert_eq!(stage.tip(), tip, "after {bad}");
 }

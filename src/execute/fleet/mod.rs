@@ -133,13 +133,9 @@ impl Fleet {
             .zip(looks)
             .map(|(place, sight)| self.member(*place, sight))
             .collect();
-        let mut runs = futures::stream::iter(runs).buffer_unordered(AT_ONCE);
+        let runs = futures::stream::iter(runs).buffer_unordered(AT_ONCE);
+        let finished: Vec<_> = runs.collect().await;
         let mut failed = None;
-        let mut finished = Vec::new();
-        while let Some((place, outcome)) = runs.next().await {
-            finished.push((place, outcome));
-        }
-        drop(runs);
         for (place, outcome) in finished {
             let report = outcome?;
             let member = &mut self.stored.members[place];
