@@ -98,19 +98,12 @@ pub(crate) fn a_marker_of_flux_is_held_and_let_go(world: &'static World) {
 /// Killed around the push of a hold: going on makes no second commit.
 pub(crate) fn a_hold_goes_on(world: &'static World) {
     let (stage, _) = promoted_by_flux(world, "hold-on");
-    let log = stage.folder.join("points").display().to_string();
-    let user = stage.user().with("UNSHIP_CRASH_LOG", &log);
+    let user = stage.user().listing_points();
     user.on_target("hold", &["--yes"]).ends_with(0);
-    let text = std::fs::read_to_string(&log).expect("the list of points");
-    let all: Vec<&str> = text
-        .lines()
-        .filter_map(|line| Some(line.split_once(' ')?.1))
-        .collect();
+    let points = user.points();
     for (name, command) in [("recorded committed", "unhold"), ("pushed", "hold")] {
-        let point = all.iter().position(|own| *own == name);
-        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}")) + 1;
         let before = stage.tip();
-        let killed = stage.user().with("UNSHIP_CRASH_AT", &point.to_string());
+        let killed = stage.user().killed_at(points.number(name));
         let killed = killed.on_target(command, &["--yes"]);
         assert_eq!(killed.code, None, "killed at {name}: {}", killed.story());
         let run = user.run(&["continue"]).ends_with(0);

@@ -70,33 +70,11 @@ pub(crate) fn an_override_in_the_application_is_refused(world: &'static World) {
 /// Killed around the push of a rendered rollback: going on finds its own commit by what the
 /// files render, and makes no second one.
 pub(crate) fn a_rendered_rollback_goes_on(world: &'static World) {
-    let story = Stage::with_bad_release_in(world, "goes-on", &laid_out(Layout::Kustomize));
-    let stage = &story.stage;
-    let log = stage.folder.join("points").display().to_string();
-    let user = stage.user().with("UNSHIP_CRASH_LOG", &log);
-    user.rollback(&["--to", GOOD]).ends_with(0);
-    let text = std::fs::read_to_string(&log).expect("the list of points");
-    let all: Vec<&str> = text
-        .lines()
-        .filter_map(|line| Some(line.split_once(' ')?.1))
-        .collect();
-    for name in ["recorded committed", "pushed", "waited land"] {
-        let point = all.iter().position(|own| *own == name);
-        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}")) + 1;
-        stage.team().catch_up();
-        let again = stage.ship(BAD);
-        stage.wait_crashing();
-        let killed = stage.user().with("UNSHIP_CRASH_AT", &point.to_string());
-        let killed = killed.rollback(&["--to", GOOD]);
-        assert_eq!(killed.code, None, "killed at {name}: {}", killed.story());
-        let run = user.run(&["continue"]).ends_with(0);
-        run.has("/state", "succeeded").all_checks_hold();
-        assert_eq!(stage.commits_since(&again).len(), 1, "one commit in all");
-        assert_eq!(
-            stage.file_at("refs/heads/main", OVERLAY),
-            stage.manifest(GOOD)
-        );
-    }
+    crate::sources::goes_on(&Stage::with_bad_release_in(
+        world,
+        "goes-on",
+        &laid_out(Layout::Kustomize),
+    ));
 }
 
 /// The other verbs edit the place that decides as well: the base's replicas, a variable there.

@@ -4,20 +4,6 @@ use crate::stage::{Stage, Story};
 use crate::unship::Unship;
 use crate::world::World;
 
-/// The points at which a run can be killed, by number, as a run that was left alone lists them.
-fn points(user: &Unship<'_>, run: impl FnOnce(&Unship<'_>)) -> Vec<String> {
-    run(user);
-    let log = std::fs::read_to_string(user.home().join("points")).expect("the list of points");
-    log.lines()
-        .filter_map(|line| Some(line.split_once(' ')?.1.to_owned()))
-        .collect()
-}
-
-fn listed(user: Unship<'_>) -> Unship<'_> {
-    let log = user.home().join("points").display().to_string();
-    user.with("UNSHIP_CRASH_LOG", &log)
-}
-
 /// Around the commit, the push and the landing: between each effect and its record, and
 /// right after the record.
 const AROUND: [&str; 6] = [
@@ -32,15 +18,12 @@ const AROUND: [&str; 6] = [
 /// Killed around commit, push and landing: going on reaches the same end with one commit.
 pub(crate) fn a_run_killed_around_its_push_goes_on(world: &'static World) {
     let story = Stage::with_bad_release(world, "killed");
-    let mut user = listed(story.stage.user());
-    let all = points(&user, |user| {
-        user.rollback(&[]).ends_with(0);
-    });
+    let mut user = story.stage.user().listing_points();
+    user.rollback(&[]).ends_with(0);
+    let points = user.points();
     story.assert_rolled_back(&story.tip);
     for name in AROUND {
-        let point = all.iter().position(|own| own == name);
-        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}"));
-        user = killed_at(&story, user, point + 1);
+        user = killed_at(&story, user, points.number(name));
     }
     let over = user.run(&["continue"]);
     assert_eq!(
@@ -57,7 +40,7 @@ fn killed_at<'s>(story: &'s Story, user: Unship<'s>, point: usize) -> Unship<'s>
     stage.team().catch_up();
     let again = stage.ship(crate::stage::BAD);
     stage.wait_crashing();
-    let user = user.with("UNSHIP_CRASH_AT", &point.to_string());
+    let user = user.killed_at(point);
     let killed = user.rollback(&["--to", crate::stage::GOOD]);
     assert_eq!(killed.code, None, "killed at {point}: {}", killed.story());
     let user = user.without("UNSHIP_CRASH_AT");

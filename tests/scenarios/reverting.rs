@@ -269,8 +269,7 @@ pub(crate) fn what_cannot_be_taken_back_is_refused(world: &'static World) {
 pub(crate) fn a_revert_goes_on(world: &'static World) {
     let story = Stage::with_bad_release(world, "revert-killed");
     let stage = &story.stage;
-    let log = stage.folder.join("points").display().to_string();
-    let user = stage.user().with("UNSHIP_CRASH_LOG", &log);
+    let user = stage.user().listing_points();
     let words = |commit: &str| -> Vec<String> {
         let all = ["revert", commit, "zai-proxy", "-n", &stage.name, "--yes"];
         all.iter().map(|word| (*word).to_owned()).collect()
@@ -281,18 +280,12 @@ pub(crate) fn a_revert_goes_on(world: &'static World) {
         user.run(&words)
     };
     run(&user, &story.bad).ends_with(0);
-    let text = std::fs::read_to_string(&log).expect("the list of points");
-    let all: Vec<&str> = text
-        .lines()
-        .filter_map(|line| Some(line.split_once(' ')?.1))
-        .collect();
+    let points = user.points();
     for name in ["recorded committed", "pushed", "waited land"] {
-        let point = all.iter().position(|own| *own == name);
-        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}")) + 1;
         stage.team().catch_up();
         let again = stage.ship(BAD);
         stage.wait_crashing();
-        let killed = stage.user().with("UNSHIP_CRASH_AT", &point.to_string());
+        let killed = stage.user().killed_at(points.number(name));
         let killed = run(&killed, &again);
         assert_eq!(killed.code, None, "killed at {name}: {}", killed.story());
         let on = user.run(&["continue"]).ends_with(0);

@@ -17,23 +17,16 @@ fn shipped(world: &'static World, scenario: &str, layout: Layout) -> Story {
 
 /// Kills a rollback around its push and lets it go on, each time after the bad release again:
 /// one commit in all, with the good release's bytes.
-fn goes_on(story: &Story) {
+pub(crate) fn goes_on(story: &Story) {
     let stage = &story.stage;
-    let log = stage.folder.join("points").display().to_string();
-    let user = stage.user().with("UNSHIP_CRASH_LOG", &log);
+    let user = stage.user().listing_points();
     user.rollback(&["--to", GOOD]).ends_with(0);
-    let text = std::fs::read_to_string(&log).expect("the list of points");
-    let all: Vec<&str> = text
-        .lines()
-        .filter_map(|line| Some(line.split_once(' ')?.1))
-        .collect();
+    let points = user.points();
     for name in ["recorded committed", "pushed", "waited land"] {
-        let point = all.iter().position(|own| *own == name);
-        let point = point.unwrap_or_else(|| panic!("no point {name:?} in {all:?}")) + 1;
         stage.team().catch_up();
         let again = stage.ship(BAD);
         stage.wait_crashing();
-        let killed = stage.user().with("UNSHIP_CRASH_AT", &point.to_string());
+        let killed = stage.user().killed_at(points.number(name));
         let killed = killed.rollback(&["--to", GOOD]);
         assert_eq!(killed.code, None, "killed at {name}: {}", killed.story());
         let run = user.run(&["continue"]).ends_with(0);

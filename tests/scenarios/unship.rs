@@ -148,6 +148,48 @@ impl<'s> Unship<'s> {
     }
 }
 
+/// Runs that are killed.
+impl Unship<'_> {
+    /// Has every run list the points at which it could be killed.
+    pub(crate) fn listing_points(self) -> Self {
+        let log = self.home.join("points").display().to_string();
+        self.with("UNSHIP_CRASH_LOG", &log)
+    }
+
+    /// The points of the runs so far: names, in their order.
+    pub(crate) fn points(&self) -> Points {
+        let text = std::fs::read_to_string(self.home.join("points")).expect("the list of points");
+        let names = text
+            .lines()
+            .filter_map(|line| Some(line.split_once(' ')?.1.to_owned()));
+        Points(names.collect())
+    }
+
+    /// The same person, whose next run is killed at a point.
+    pub(crate) fn killed_at(self, point: usize) -> Self {
+        self.with("UNSHIP_CRASH_AT", &point.to_string())
+    }
+}
+
+/// The points at which a run can be killed, as one that was left alone listed them.
+#[derive(Debug)]
+pub(crate) struct Points(Vec<String>);
+
+impl Points {
+    /// The number of the first point of this name.
+    #[track_caller]
+    pub(crate) fn number(&self, name: &str) -> usize {
+        let place = self.0.iter().position(|own| own == name);
+        place.unwrap_or_else(|| panic!("no point {name:?} in {:?}", self.0)) + 1
+    }
+
+    /// How many begin like one of these.
+    pub(crate) fn count(&self, beginnings: &[&str]) -> usize {
+        let begins = |name: &&String| beginnings.iter().any(|own| name.starts_with(own));
+        self.0.iter().filter(begins).count()
+    }
+}
+
 /// The identities that may write.
 #[allow(
     clippy::wrong_self_convention,
