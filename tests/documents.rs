@@ -135,6 +135,8 @@ fn documents_fit_their_schemas() {
         &["assess", "--reason", "corrupted data", "--exit-code"],
         &["plan"],
         &["plan", "--to", "9.9.9"],
+        // Nothing is needed: a run that never began.
+        &["plan", "--from", "9.9.9"],
         &["request", "--record", "file", "--out", "../request.md"],
         &["request", "--record", "none", "--to", "9.9.9"],
         &["rollback", "--yes"],

@@ -34,8 +34,7 @@ pub fn matters(path: &str) -> Matter {
     if renovate::is_one(path) || workflow::is_one(path) {
         return Matter::Always;
     }
-    let ends = [".yaml", ".yml", ".json"];
-    if ends.iter().any(|end| path.ends_with(end)) {
+    if crate::manifest::is_manifest_name(path) {
         Matter::Perhaps
     } else {
         Matter::Never

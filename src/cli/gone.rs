@@ -11,7 +11,7 @@ use crate::execute::journal::{self, StoredRun};
 use crate::exit::ExitStatus;
 use crate::model::{WorkloadKind, plain};
 use crate::observe::{Departure, Error as ObserveError, departure, observe};
-use crate::plan::API_VERSION;
+use crate::report::{RunReport, RunState};
 
 /// Why nothing is left to be done: the object is not there, and what took it out is known.
 /// `None` where the object is there, or nothing tells.
@@ -88,9 +88,7 @@ fn finished(context: &Context, (kind, name): (Option<WorkloadKind>, &str)) -> Op
 
 /// Says so.
 pub(super) fn nothing_to_do(reason: &str, ui: Ui) -> ExitStatus {
-    let document = serde_json::json!({
-        "apiVersion": API_VERSION, "kind": "Run", "state": "succeeded", "reason": reason, "exitCode": 0,
-    });
-    ui.result(&document, &format!("{reason}\n"), None);
+    let report = RunReport::of_nothing("", RunState::Succeeded, 0, reason.to_owned());
+    ui.result(&report, &format!("{reason}\n"), None);
     ExitStatus::Success
 }

@@ -8,8 +8,8 @@ use super::failure::Failure;
 use super::rollback::{plan_one, requests};
 use super::ui::Ui;
 use crate::exit::ExitStatus;
-use crate::plan::{API_VERSION, Decision};
-use crate::report::{RefusalReport, decision_text, plan_markdown};
+use crate::plan::Decision;
+use crate::report::{RefusalReport, RunReport, RunState, decision_text, plan_markdown};
 
 /// Arguments of `unship plan`.
 #[derive(Debug, clap::Args)]
@@ -89,10 +89,8 @@ pub(super) fn print_decision(planned: &Planned, text: &str, exit_code: bool, ui:
             }
         }
         Decision::NotNeeded(reason) => {
-            let document = serde_json::json!({
-                "apiVersion": API_VERSION, "kind": "Run", "state": "succeeded", "reason": reason, "exitCode": 0,
-            });
-            ui.result(&document, text, None);
+            let report = RunReport::of_nothing("", RunState::Succeeded, 0, reason.clone());
+            ui.result(&report, text, None);
         }
     }
 }

@@ -14,6 +14,7 @@ use super::ui::Ui;
 use crate::exit::ExitStatus;
 use crate::model::{WorkloadKind, mask_text};
 use crate::plan::{Allow, Decision, Goal, Only, Plan, Request, Route, To, parse_to};
+use crate::report::counted;
 
 /// Arguments of `unship rollback`.
 #[derive(Debug, clap::Args)]
@@ -232,7 +233,9 @@ async fn of_image(
     let count = requests.len();
     let message = args.wish.manner.message.clone();
     let wanted = Wanted {
-        subject: message.unwrap_or_else(|| format!("fix: rollback {count} workloads from {image}")),
+        subject: message.unwrap_or_else(|| {
+            format!("fix: rollback {} from {image}", counted(count, "workload"))
+        }),
         image: Some(image),
         requests,
         staging: &args.staging,

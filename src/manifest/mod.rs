@@ -56,3 +56,11 @@ pub use render::to_yaml;
 pub use undo::{
     Field as UndoField, TextConflict, UndoClass, Undone, field_value, merge_text, undo, undo_chosen,
 };
+
+/// Whether Argo CD takes a file of this name for a plain manifest (3.2, `manifestFile` in its
+/// repo-server, without jsonnet).
+#[must_use]
+pub fn is_manifest_name(path: &str) -> bool {
+    let ends = [".yaml", ".yml", ".json"];
+    ends.iter().any(|end| path.ends_with(end))
+}

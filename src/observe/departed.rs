@@ -2,7 +2,7 @@
 
 use super::{Clients, Error, Scope, early};
 use crate::git::{ChangeKind, GitError, Repository};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, is_manifest_name};
 use crate::model::{Commit, CommitId, WorkloadKind};
 
 /// How many commits are looked at, by first parents from the tip.
@@ -122,9 +122,7 @@ impl Wanted {
     fn may_be(&self, path: &str) -> bool {
         match &self.file {
             Some(file) => file == path,
-            None => [".yaml", ".yml", ".json"]
-                .iter()
-                .any(|ending| path.ends_with(ending)),
+            None => is_manifest_name(path),
         }
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::search::contains;
 use super::{Clients, Error, Scope, Sight, fields_of, observe};
 use crate::git::{GitError, Repository, RepositoryPath};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, is_manifest_name};
 use crate::model::{CommitId, ImageRef, WorkloadKind, WorkloadRef};
 
 /// Looks that are taken at the same time.
@@ -81,10 +81,7 @@ fn in_tree(
     let mut found = Vec::new();
     let wanted = ImageRef::new(image);
     for file in repository.files_under(tip, "", true)? {
-        if ![".yaml", ".yml", ".json"]
-            .iter()
-            .any(|end| file.path.ends_with(end))
-        {
+        if !is_manifest_name(&file.path) {
             continue;
         }
         let bytes = repository.blob_bytes(&file.id)?;

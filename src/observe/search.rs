@@ -4,7 +4,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
 use crate::git::{FileMode, GitError, Repository};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, is_manifest_name};
 use crate::model::{ApplicationSource, CommitId, WorkloadRef};
 
 /// A document that could be the source.
@@ -84,10 +84,7 @@ impl Files {
             .strip_prefix(&self.folder)
             .unwrap_or(path)
             .trim_start_matches('/');
-        let manifest = [".yaml", ".yml", ".json"]
-            .iter()
-            .any(|end| relative.ends_with(end));
-        manifest
+        is_manifest_name(relative)
             && self
                 .include
                 .as_ref()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::source::{Refused, local_clone};
 use super::{Clients, Undo};
 use crate::git::{GitError, Remote, Repository, RepositoryPath};
-use crate::manifest::{Manifest, Object, Path};
+use crate::manifest::{Manifest, Object, Path, is_manifest_name};
 use crate::model::{Blocker, Commit, WorkloadKind, WorkloadRef};
 
 /// The workloads of a commit.
@@ -116,7 +116,7 @@ fn read(
         }
         for (side, list) in [(&pair.old, &mut before), (&pair.new, &mut after)] {
             if let Some((path, id)) = side
-                && [".yaml", ".yml", ".json"].iter().any(|e| path.ends_with(e))
+                && is_manifest_name(path)
             {
                 let bytes = repository.blob_bytes(id)?;
                 list.extend(workloads(bytes, namespace));

@@ -59,6 +59,13 @@ pub fn one_line(text: &str, limit: usize) -> String {
     format!("{cut}…")
 }
 
+/// `1 field`, `3 fields`.
+#[must_use]
+pub fn counted(count: usize, word: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{plural}")
+}
+
 /// `12 s`, `3 min`, `2 h 5 min`, `4 d`.
 #[must_use]
 pub fn duration_words(seconds: i64) -> String {

@@ -42,7 +42,7 @@ pub use explain::{ExplainReport, FieldReport, LinkReport};
 pub use facts::{Facts, PlanFacts, PodFacts, ReleaseFacts, Told};
 pub use fleet::{FleetCommit, FleetReport, FleetTarget};
 pub use history::{HistoryEntryReport, HistoryReport};
-pub use human::{Style, Tint, ago, duration_words, one_line, table};
+pub use human::{Style, Tint, ago, counted, duration_words, one_line, table};
 pub use plan::{decision_text, ladder_text, plan_markdown, plan_text, refusal_text};
 pub use record::{Form, Forms, Record, RecordKind};
 pub use request::{RequestReport, request_text};

@@ -54,15 +54,11 @@ impl UndoReport {
     /// Lines for people: the class, then every field that was left.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let count = |count: usize| match count {
-            1 => "1 field".to_owned(),
-            _ => format!("{count} fields"),
-        };
         let mut out = vec![format!(
             "{}: {}, {} taken back, {} left as changed since",
             self.file,
             self.class,
-            count(self.undone.len()),
+            super::counted(self.undone.len(), "field"),
             self.superseded.len()
         )];
         out.extend(

@@ -14,7 +14,7 @@ use super::{Error, Event, Setup, resume, scope_for, start};
 use crate::git::GitError;
 use crate::observe::{Scope, Sight, observe_many};
 use crate::plan::{Decision, build};
-use crate::report::{FleetReport, RunReport, RunState};
+use crate::report::{FleetReport, RunReport, RunState, counted};
 use crate::timeline::Timeline;
 use crate::verify::Baseline;
 use store::{Keeper, StoredFleet, StoredMember};
@@ -73,7 +73,10 @@ impl Fleet {
         Ok(End::new(
             RunState::Succeeded,
             0,
-            format!("the goal holds for {} targets", self.stored.members.len()),
+            format!(
+                "the goal holds for {}",
+                counted(self.stored.members.len(), "target")
+            ),
         ))
     }
 

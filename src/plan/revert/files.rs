@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::{FieldUndo, PlannedUndo};
 use crate::manifest::{
-    Manifest, Path, UndoClass, UndoField, Undone, field_value, merge_text, undo, undo_chosen,
+    Manifest, Path, UndoClass, UndoField, Undone, field_value, is_manifest_name, merge_text, undo,
+    undo_chosen,
 };
 use crate::model::{Change, ChangedFile, FileText, GitView, WorkloadRef};
 use crate::plan::build::EditedFile;
@@ -208,10 +209,8 @@ fn whole(file: &ChangedFile) -> Result<FileUndo<'_>, Blocker> {
 
 /// A file that all three have: by its fields, or where it is no YAML by its lines.
 fn edited(path: &str, (before, after, head): (&str, &str, &str)) -> Result<Undone, Blocker> {
-    let named = [".yaml", ".yml", ".json"];
-    let is_yaml = named.iter().any(|ending| path.ends_with(ending))
-        || path.ends_with("/Kustomization")
-        || path == "Kustomization";
+    let is_yaml =
+        is_manifest_name(path) || path.ends_with("/Kustomization") || path == "Kustomization";
     let parses = |text: &str| Manifest::parse(text).is_ok();
     if is_yaml && [before, after, head].into_iter().all(parses) {
         return refused(path, undo(before, after, head));
