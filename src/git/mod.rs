@@ -22,6 +22,7 @@ mod push;
 mod remotes;
 mod repository;
 mod revert;
+mod revisions;
 mod run;
 #[cfg(test)]
 mod testing;

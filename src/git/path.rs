@@ -228,17 +228,35 @@ impl RepositoryPath {
         let tracking = format!("refs/remotes/{remote}/{branch}");
         check_branch(branch)?;
         let refspec = format!("+refs/heads/{branch}:{tracking}");
+        let doing = format!("fetch {branch} from");
+        self.fetch_refs(remote, &refspec, (&doing, Some(branch)), more)
+            .await?;
+        self.ref_target(&tracking)?.ok_or_else(|| {
+            let kind = RemoteErrorKind::BranchNotFound {
+                branch: branch.to_owned(),
+            };
+            self.remote_error(remote, doing, kind, String::new())
+        })
+    }
+
+    /// Fetches what a refspec names, and tries again while another process has a lock.
+    pub(super) async fn fetch_refs(
+        &self,
+        remote: &str,
+        refspec: &str,
+        (doing, branch): (&str, Option<&str>),
+        more: &[&str],
+    ) -> Result<(), GitError> {
         let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
         if !self.cached {
             // A repository of the user is packed when the user's own git does it.
             args.push("--no-auto-maintenance");
         }
         args.extend(more);
-        args.extend(["--", remote, &refspec]);
-        let doing = format!("fetch {branch} from");
+        args.extend(["--", remote, refspec]);
         for attempt in 1.. {
             let call = self.remote_call(remote, &args).await?;
-            match self.ask(remote, &doing, Some(branch), call).await {
+            match self.ask(remote, doing, branch, call).await {
                 Err(GitError::Remote(error)) if attempt < LOCK_TRIES && is_lock(&error.text) => {
                     tokio::time::sleep(jitter(attempt)).await;
                 }
@@ -246,12 +264,7 @@ impl RepositoryPath {
                 Ok(_) => break,
             }
         }
-        self.ref_target(&tracking)?.ok_or_else(|| {
-            let kind = RemoteErrorKind::BranchNotFound {
-                branch: branch.to_owned(),
-            };
-            self.remote_error(remote, doing, kind, String::new())
-        })
+        Ok(())
     }
 
     /// The remote's default branch and its tip, asked from the remote.

@@ -47,7 +47,7 @@ pub use observation::{
 pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};
 pub use sourcing::{
-    ApplicationSet, Deployer, Elsewhere, Generator, Lands, Maker, Making, Sourcing,
+    ApplicationSet, At, Deployer, Elsewhere, Generator, Lands, Maker, Making, Pinned, Sourcing,
 };
 pub use template::{Coverage, PodTemplate};
 pub use trigger::{Levels, RequestCounter, Severity, TriggerId, TriggerRules};

@@ -191,10 +191,23 @@ pub struct RenderedSource {
     /// Every file that was read at the tip, by its path from the repository's root. Files of
     /// other repositories are behind their root.
     pub files: BTreeMap<String, Arc<str>>,
+    /// The same of each state's commit, as far as they are in the repository at hand.
+    pub states: Vec<BTreeMap<String, Arc<str>>>,
     /// The other repositories.
     pub elsewhere: Vec<Elsewhere>,
     /// Whose comparison shows that a commit of the repository at hand was seen.
     pub lands: Lands,
+}
+
+impl RenderedSource {
+    /// Every file that a state was rendered from.
+    #[must_use]
+    pub fn files_of(&self, state: usize) -> Option<BTreeMap<String, Arc<str>>> {
+        let mut files = self.states.get(state)?.clone();
+        let others = self.files.iter().filter(|(path, _)| path.starts_with("//"));
+        files.extend(others.map(|(path, text)| (path.clone(), text.clone())));
+        Some(files)
+    }
 }
 
 /// The target's document as one commit left it. Consecutive commits that left the

@@ -6,15 +6,25 @@ use serde_json::Value;
 
 use super::{Application, CommitId};
 
-/// Another repository than the one at hand, fixed at one commit.
+/// Another repository than the one at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// What stands before its paths (`provenance::root` of its URL and revision).
+    /// What stands before its paths (`provenance::root` of its URL and revision); of
+    /// [`At::Revision`] as far as the `@` before the revision.
     pub root: String,
     /// Where its clone is.
     pub clone: String,
-    /// The commit.
-    pub commit: CommitId,
+    /// Which commit.
+    pub at: At,
+}
+
+/// Which commit of another repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// This one.
+    Commit(CommitId),
+    /// The one that the tag or commit in the path names; tags are those of this remote.
+    Revision(String),
 }
 
 /// Where the files of an Application's source are.
@@ -28,6 +38,20 @@ pub struct Sourcing {
     pub references: BTreeMap<String, String>,
     /// What makes the Application, where that is in files.
     pub making: Option<Box<Making>>,
+    /// Where `targetRevision` is no branch: the source's files are those of the commit that what
+    /// makes the Application names.
+    pub pinned: Option<Pinned>,
+}
+
+/// A source whose `targetRevision` is a tag or a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// Its repository's URL, as the root of its files has it.
+    pub repository: String,
+    /// `a tag` or `a commit`.
+    pub what: &'static str,
+    /// The revisions that the history of what makes the Application names, newest first.
+    pub revisions: Vec<String>,
 }
 
 /// How an Application is made from files.

@@ -2,7 +2,7 @@
 
 use super::ground::{Grounds, opened};
 use super::rendered::CommitFiles;
-use super::source::{Refused, own_scope, place};
+use super::source::{Refused, own_place, own_scope};
 use super::{Clients, Scope, Sight};
 use crate::git::{GitError, RepositoryPath};
 use crate::model::{Blocker, CommitId, Elsewhere, Sourcing};
@@ -54,9 +54,8 @@ pub async fn tip_files(
             elsewhere: rendered.map_or_else(Vec::new, |rendered| rendered.elsewhere.clone()),
         });
     }
-    let source = argocd.application.as_ref();
-    let source = source.and_then(|app| app.sources.get(argocd.source));
-    let place = match place(clients, &own_scope(scope, observation), source, None).await {
+    let own_scope = own_scope(scope, observation);
+    let place = match own_place((clients, &own_scope), observation, None).await {
         Ok(place) => place,
         Err(Refused::Blocked(blocker)) => return Err(Unreadable::Blocked(blocker)),
         Err(Refused::Failed(error)) => return Err(Unreadable::Failed(error)),

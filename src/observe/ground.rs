@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::argo::{read_named, source_of, split_name};
 use super::rendered::CommitFiles;
-use super::source::{Place, Refused, deepen, place};
+use super::source::{Place, Refused, deepen, made_place};
 use super::{Clients, Scope};
 use crate::git::{GitError, RemoteUrl, Repository};
 use crate::model::{
-    Application, ApplicationSet, ApplicationSource, Blocker, Deployer, Elsewhere, Gap, GapReason,
-    Generator, Maker, Making, ObjectRef, Observation, Sourcing,
+    Application, ApplicationSet, ApplicationSource, At, Blocker, Deployer, Elsewhere, Gap,
+    GapReason, Generator, Maker, Making, ObjectRef, Observation, Pinned, Sourcing,
 };
 use crate::provenance::{self, root};
 
@@ -134,7 +134,7 @@ impl Grounds {
         if let Some(known) = known.enumerate().find_map(|(at, same)| same.then_some(at)) {
             return Ok(known);
         }
-        let place = place(clients, &beside(scope), Some(source), None).await?;
+        let place = Box::pin(made_place((clients, &beside(scope)), source, None)).await?;
         self.all.push(Ground {
             place,
             named: source.clone(),
@@ -145,12 +145,14 @@ impl Grounds {
     /// Goes one level up: to what makes the last Application, where that one's source says
     /// something that may decide.
     async fn follow(&mut self, looking: (&Clients, &Scope), gaps: &mut Vec<Gap>) -> bool {
-        let last = self.levels.last();
-        let Some((app, source)) = last.and_then(|l| Some((l.application.as_ref()?, l.source)))
-        else {
+        let Some(last) = self.levels.last() else {
             return false;
         };
-        if !app.sources.get(source).is_some_and(overrides) {
+        let Some(app) = &last.application else {
+            return false;
+        };
+        let decides = app.sources.get(last.source).is_some_and(overrides);
+        if !decides && self.pinned(last.ground).is_none() {
             return false;
         }
         if let Some((_, name)) = app.owners.iter().find(|(kind, _)| kind == "ApplicationSet") {
@@ -393,10 +395,13 @@ impl Grounds {
         }
     }
 
-    /// What stands before a ground's paths, seen from the one at hand.
+    /// What stands before a ground's paths, seen from the one at hand; one that is pinned is at
+    /// no time at hand.
     fn root(&self, ground: usize, home: usize) -> String {
         match self.all.get(ground) {
-            Some(other) if ground != home => root(&label(&other.place)),
+            Some(other) if ground != home || other.place.pinned.is_some() => {
+                root(&label(&other.place))
+            }
             _ => String::new(),
         }
     }
@@ -424,7 +429,17 @@ impl Grounds {
             instance: own.sourcing.instance.clone(),
             references: references.collect(),
             making: making.and_then(|rest| self.making(level, home, rest)),
+            pinned: self.pinned(own.ground),
         }
+    }
+
+    fn pinned(&self, ground: usize) -> Option<Pinned> {
+        let place = self.place(ground)?;
+        Some(Pinned {
+            what: place.pinned?,
+            repository: url(place),
+            revisions: vec![place.branch.clone()],
+        })
     }
 
     fn making(&self, level: usize, home: usize, rest: Value) -> Option<Box<Making>> {
@@ -455,14 +470,26 @@ impl Grounds {
 
     /// The other repositories, seen from the ground at hand.
     pub(super) fn elsewhere(&self, home: usize) -> Vec<Elsewhere> {
-        let others = self.all.iter().enumerate().filter(|(at, _)| *at != home);
-        others
-            .map(|(at, ground)| Elsewhere {
-                root: self.root(at, home),
-                clone: ground.place.repository.git_dir().display().to_string(),
-                commit: ground.place.tip.clone(),
+        let of = |(at, ground): (usize, &Ground)| {
+            let place = &ground.place;
+            let (root, commit) = match place.pinned {
+                Some(_) => (
+                    format!("//{}@", url(place)),
+                    At::Revision(place.remote.name.clone()),
+                ),
+                None if at == home => return None,
+                None => (self.root(at, home), At::Commit(place.tip.clone())),
+            };
+            Some(Elsewhere {
+                root,
+                clone: place.repository.git_dir().display().to_string(),
+                at: commit,
             })
-            .collect()
+        };
+        let mut others: Vec<Elsewhere> = self.all.iter().enumerate().filter_map(of).collect();
+        // A branch of the same repository has a root that says more.
+        others.sort_by_key(|other| matches!(other.at, At::Revision(_)));
+        others
     }
 
     /// `--repo` names a clone of one of them.
@@ -496,11 +523,9 @@ fn sourcing(source: &ApplicationSource, instance: &str) -> Sourcing {
 }
 
 /// Whether more than one repository may be looked at for an Application.
-pub(super) fn are_several(app: &Application, source: usize) -> bool {
+pub(super) fn are_several(app: &Application) -> bool {
     let lends = |source: &ApplicationSource| !source.reference.is_empty();
-    let decides = app.sources.get(source).is_some_and(overrides);
-    let owned = app.owners.iter().any(|(kind, _)| kind == "ApplicationSet");
-    app.sources.iter().any(lends) || (decides && (owned || maker_of(app).is_some()))
+    app.sources.iter().any(lends) || is_made(app)
 }
 
 /// Whether a source says something that may decide over files.
@@ -512,16 +537,18 @@ fn overrides(source: &ApplicationSource) -> bool {
         Value::Object(fields) => !fields.is_empty(),
         Value::Bool(_) | Value::Number(_) => true,
     };
-    // A commit or a tag as targetRevision decides as well.
-    let revision = &source.target_revision;
-    let pinned = revision.starts_with("refs/tags/")
-        || (revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit()));
     let helm = ["values", "valuesObject", "parameters", "fileParameters"];
     let helm = helm.iter().any(|key| {
         let value = source.helm.as_ref().and_then(|helm| helm.get(key));
         value.is_some_and(full)
     });
-    helm || pinned || source.kustomize.as_ref().is_some_and(full)
+    helm || source.kustomize.as_ref().is_some_and(full)
+}
+
+/// Whether an Application is made from what stands somewhere else.
+pub(super) fn is_made(app: &Application) -> bool {
+    let by_set = app.owners.iter().any(|(kind, _)| kind == "ApplicationSet");
+    by_set || maker_of(app).is_some()
 }
 
 /// Namespace and name of the Application that deploys an Application: its tracking id must speak
@@ -538,8 +565,11 @@ fn maker_of(app: &Application) -> Option<(Option<&str>, &str)> {
 
 /// URL and branch.
 fn label(place: &Place) -> String {
-    let url = place.remote.configured_url.without_credentials();
-    format!("{}@{}", crate::model::mask_url(&url), place.branch)
+    format!("{}@{}", url(place), place.branch)
+}
+
+fn url(place: &Place) -> String {
+    crate::model::mask_url(&place.remote.configured_url.without_credentials())
 }
 
 /// The same commit of the same repository.

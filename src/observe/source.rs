@@ -21,8 +21,11 @@ use crate::model::{
 pub(super) struct Place {
     pub(super) repository: RepositoryPath,
     pub(super) remote: Remote,
+    /// The branch, or the tag or commit that it is pinned to.
     pub(super) branch: String,
     pub(super) tip: CommitId,
+    /// What it is pinned to: `a tag`, `a commit`.
+    pub(super) pinned: Option<&'static str>,
 }
 
 /// Fills in Git's side of the observation.
@@ -38,14 +41,8 @@ pub(super) async fn look(
         .as_ref()
         .and_then(|app| app.sources.get(observation.argocd.source))
         .cloned();
-    let place = match place(
-        clients,
-        &own_scope(scope, observation),
-        source.as_ref(),
-        early,
-    )
-    .await
-    {
+    let own_scope = own_scope(scope, observation);
+    let place = match own_place((clients, &own_scope), observation, early).await {
         Ok(place) => place,
         Err(Refused::Blocked(blocker)) => {
             observation.source_blockers.push(blocker);
@@ -91,7 +88,7 @@ pub(super) async fn look(
 pub(super) fn own_scope(scope: &Scope, observation: &Observation) -> Scope {
     let argocd = &observation.argocd;
     let application = argocd.application.as_ref();
-    if !application.is_some_and(|app| ground::are_several(app, argocd.source)) {
+    if !application.is_some_and(ground::are_several) {
         return scope.clone();
     }
     Scope {
@@ -166,6 +163,7 @@ pub(super) async fn place(
             branch: early.branch.clone(),
             tip,
             remote,
+            pinned: None,
         });
     }
     let branch = match named {
@@ -191,7 +189,89 @@ pub(super) async fn place(
         remote,
         branch,
         tip,
+        pinned: None,
     })
+}
+
+/// Where the target's own source is. An Application that is made from files may be pinned there.
+pub(super) async fn own_place(
+    looking: (&Clients, &Scope),
+    observation: &Observation,
+    early: Option<Early>,
+) -> Result<Place, Refused> {
+    let argocd = &observation.argocd;
+    let application = argocd.application.as_ref();
+    let source = application.and_then(|app| app.sources.get(argocd.source));
+    if let (Some(app), Some(source)) = (application, source)
+        && ground::is_made(app)
+    {
+        return Box::pin(made_place(looking, source, early)).await;
+    }
+    place(looking.0, looking.1, source, early).await
+}
+
+/// A source of an Application that is made from files: a branch, or what it is pinned to.
+pub(super) async fn made_place(
+    (clients, scope): (&Clients, &Scope),
+    source: &ApplicationSource,
+    early: Option<Early>,
+) -> Result<Place, Refused> {
+    let revision = source.target_revision.as_str();
+    if scope.branch.is_some() {
+        return place(clients, scope, Some(source), early).await;
+    }
+    if !is_commit(revision) {
+        let found = place(clients, scope, Some(source), early).await;
+        let is_tag = matches!(&found, Err(Refused::Blocked(blocker)) if blocker.id == "pinned");
+        if !is_tag {
+            return found;
+        }
+    }
+    let wanted = RemoteUrl::parse(&source.repo_url).ok();
+    let (repository, remote) = clone_of(clients, scope, wanted.as_ref()).await?;
+    repository.fetch_tags(&remote.name).await?;
+    let id = CommitId::parse(revision).ok();
+    if let Some(id) = &id {
+        have(&repository, &remote, id).await?;
+    }
+    let (path, name, text) = (repository.clone(), remote.name.clone(), revision.to_owned());
+    let found = tokio::task::spawn_blocking(move || path.open()?.revision_of(&name, &text));
+    let tip = found.await.map_err(|_| GitError::Interrupted)??;
+    let Some(tip) = tip else {
+        return Err(Refused::Blocked(Blocker::new(
+            "pinned",
+            format!(
+                "targetRevision {revision} is no branch and no tag of {}",
+                mask_url(&remote.configured_url.without_credentials())
+            ),
+            "change targetRevision where the Application is defined",
+        )));
+    };
+    Ok(Place {
+        repository,
+        remote,
+        branch: revision.to_owned(),
+        tip,
+        pinned: Some(if id.is_some() { "a commit" } else { "a tag" }),
+    })
+}
+
+/// Fetches a commit unless it is there: with the default branch, else by itself.
+async fn have(repository: &RepositoryPath, remote: &Remote, id: &CommitId) -> Result<(), Refused> {
+    let is_there = || {
+        let (path, id) = (repository.clone(), id.clone());
+        tokio::task::spawn_blocking(move || path.open().map(|r| r.commit(&id).is_ok()))
+    };
+    if matches!(is_there().await, Ok(Ok(true))) {
+        return Ok(());
+    }
+    if let Some(branch) = repository.remote_head(&remote.name).await?.branch {
+        repository.fetch(&remote.name, &branch).await?;
+    }
+    if !matches!(is_there().await, Ok(Ok(true))) {
+        repository.fetch_commit(&remote.name, id).await?;
+    }
+    Ok(())
 }
 
 /// A chart of a Helm or OCI registry: what it makes of its values is in no Git repository.
@@ -250,6 +330,10 @@ fn is_commit(text: &str) -> bool {
 
 /// A shallow clone shows a wrong beginning: the rest is fetched.
 pub(super) async fn deepen(place: &mut Place, observation: &mut Observation) {
+    if place.pinned.is_some() {
+        // Of its history nothing is asked.
+        return;
+    }
     let path = place.repository.clone();
     let shallow = tokio::task::spawn_blocking(move || path.open().map(|r| r.is_shallow())).await;
     if !matches!(shallow, Ok(Ok(true))) {

@@ -133,7 +133,12 @@ fn application_blockers(
     let name = &app.name;
     found.blockers.extend(still(app));
     syncs(app, observation, request, found);
-    if let Some(blocker) = pinned(app, observation.argocd.source) {
+    // What makes the Application is edited where it is pinned there.
+    let git = observation.git.as_ref();
+    let rendered = git.and_then(|git| git.rendered.as_ref());
+    if rendered.is_none_or(|rendered| rendered.sourcing.pinned.is_none())
+        && let Some(blocker) = pinned(app, observation.argocd.source)
+    {
         found.blockers.push(blocker);
     }
     if !changes_git && let Some(blocker) = failed_sync(app) {

@@ -36,7 +36,7 @@ pub(super) fn prepare(
     let edited = edited_text(&document, observation, choice.as_ref(), request)?;
     let files = edited_files(git, observation, choice.as_ref(), request, edited)?;
     let after = document_after(&files, git, observation)?;
-    let (files, also) = sources::real(observation, git, files, &after).map_err(Refusal::one)?;
+    let (files, also) = sources::real((observation, git), files, &after, choice.as_ref())?;
     let (files, tools) = hold::with_pins(observation, request, files);
     let changes_git = !files.is_empty();
     let (Some(before), Some(fields)) = (document.fields(), after.fields()) else {

@@ -1,23 +1,31 @@
 //! A rendered target: the edit of its object becomes edits of the files that decide.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::build::EditedFile;
 use super::document::Document;
-use super::{Blocker, Target};
+use super::target::Choice;
+use super::{Blocker, Refusal, Target};
 use crate::manifest::Path;
 use crate::model::{GitView, Lands, Observation, RenderedSource};
-use crate::provenance::{Subject, Touched, edit_to, parted};
+use crate::provenance::{Files, Subject, Touched, edit_to, parted};
 
 /// The files that are really edited, and which other objects the same edit changes. Where the
-/// document stands in a file these are the given ones.
+/// document stands in a file these are the given ones. Fields that go back to an earlier state get its
+/// words.
 pub(super) fn real(
-    observation: &Observation,
-    git: &GitView,
+    (observation, git): (&Observation, &GitView),
     files: Vec<EditedFile>,
     after: &Document,
-) -> Result<(Vec<EditedFile>, Vec<Touched>), Blocker> {
+    choice: Option<&Choice<'_>>,
+) -> Result<(Vec<EditedFile>, Vec<Touched>), Refusal> {
     match &git.rendered {
         None => Ok((files, Vec::new())),
-        Some(rendered) => files_for(observation, (git, rendered), after),
+        Some(rendered) => {
+            let good = choice.and_then(|choice| rendered.files_of(choice.entry.state?));
+            files_for(observation, (git, rendered), after, good).map_err(Refusal::one)
+        }
     }
 }
 
@@ -27,11 +35,13 @@ fn files_for(
     observation: &Observation,
     (git, rendered): (&GitView, &RenderedSource),
     after: &Document,
+    good: Option<BTreeMap<String, Arc<str>>>,
 ) -> Result<(Vec<EditedFile>, Vec<Touched>), Blocker> {
     let target = observation.target.object();
     let subject = Subject::seen(observation, &target, &rendered.sourcing);
     let object = after.at(&Path::new(Vec::new())).unwrap_or_default();
-    let edited = edit_to(&rendered.files, &subject, &object)?;
+    let good = good.as_ref().map(|files| files as &dyn Files);
+    let edited = edit_to(&rendered.files, &subject, &object, good)?;
     if let Some(blocker) = edited
         .files
         .iter()

@@ -12,50 +12,44 @@ use super::files::{Files, Overlaid, Reader, parted};
 use super::kustomize::{joined, split};
 use super::outcome::{Edited, FileEdit, Place, Touched};
 use super::place::Places;
+use super::repin::repin;
+use super::restore::Good;
 use super::traced::{Source, Spot, Traced};
 use super::want::{Want, in_order, parts, put};
 use super::ways::{Move, ways};
 use super::{Rendering, Subject, rendering};
 
-/// Makes fields of the target these values (`None` takes one away), each at the place that
-/// decides it.
+/// Makes the target this object: every field in which it differs, at the place that decides it.
+/// Where an earlier commit had a field like that at the same place (`good`), its own text comes
+/// back, with quotes, order and file.
 ///
 /// # Errors
 /// When a deciding place is not in these files (the Application, an ApplicationSet, a remote base,
 /// a computed value), the manifest's edit is refused there, or rendering again does not show
 /// exactly the wanted difference.
-pub fn edit(
-    files: &dyn Files,
-    subject: &Subject<'_>,
-    wanted: &[(Path, Option<Value>)],
-) -> Result<Edited, Blocker> {
-    let mut work = Work::new(files, subject)?;
-    let want = |(path, value): &(Path, Option<Value>)| Want {
-        path: path.clone(),
-        value: value.clone(),
-        place: None,
-        home: None,
-    };
-    let wants: Vec<Want> = wanted.iter().map(want).collect();
-    work.aim(&wants);
-    wants.iter().try_for_each(|want| work.make(want))?;
-    work.finish()
-}
-
-/// Makes the target this object: every field in which it differs, as [`edit`] does it.
-///
-/// # Errors
-/// As [`edit`].
 pub fn edit_to(
     files: &dyn Files,
     subject: &Subject<'_>,
     object: &Value,
+    good: Option<&dyn Files>,
 ) -> Result<Edited, Blocker> {
+    if let Some(pinned) = subject.pinned {
+        return repin((files, subject), pinned, object);
+    }
     let mut work = Work::new(files, subject)?;
+    let good = good.and_then(|good| Good::new(good, subject));
     let now = work.goal.clone();
     let wants = in_order(diff_values(&now, object), &Path::default(), object);
     work.aim(&wants);
-    wants.iter().try_for_each(|want| work.make(want))?;
+    for mut want in wants {
+        let is_back = match &good {
+            Some(good) => good.put_back(&mut work, &mut want)?,
+            None => false,
+        };
+        if !is_back {
+            work.make(&want)?;
+        }
+    }
     work.finish()
 }
 
@@ -72,7 +66,7 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     pub(super) fn new(files: &'a dyn Files, subject: &'a Subject<'a>) -> Result<Self, Blocker> {
         let before = rendering(files, subject)?;
-        if let Some(pin) = pin(subject) {
+        if let Some(pin) = pin(subject).filter(|_| before.revision.is_none()) {
             let reader = Reader::new(files);
             return Err(pin.blocker(&Places::new(&reader, subject)));
         }
@@ -219,8 +213,19 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// What the target must look like in the end.
+    pub(super) const fn goal(&self) -> &Value {
+        &self.goal
+    }
+
+    /// What is there by now is where the rest starts from.
+    pub(super) fn start_from_here(&mut self) -> Result<(), Blocker> {
+        self.goal = self.now()?.target.value().unwrap_or(Value::Null);
+        Ok(())
+    }
+
     /// Sets or removes the value at a place.
-    fn write(&mut self, source: &Source, value: Option<&Value>) -> Result<(), Blocker> {
+    pub(super) fn write(&mut self, source: &Source, value: Option<&Value>) -> Result<(), Blocker> {
         if let Source::Made {
             inner,
             before,

@@ -37,14 +37,15 @@ pub fn explain(
     };
     let mut notes = Vec::new();
     if let Some(pin) = pin(subject) {
-        let link = pin.link(&places);
+        let decides = rendering.revision.is_some();
+        let link = pin.link(&places, decides);
         notes.push(link.what.clone());
         for below in &mut chain {
             if below.role == Role::Decides {
                 below.what.push_str(" at that revision");
             }
         }
-        chain.push(link);
+        chain.insert(if decides { 0 } else { chain.len() }, link);
     }
     Ok(Explanation {
         field: field.clone(),
@@ -79,7 +80,7 @@ pub(super) fn pin(subject: &Subject<'_>) -> Option<Pin> {
     let what = if !source.chart.is_empty() {
         "a chart version"
     } else if let Some(pinned) = subject.pinned {
-        pinned
+        pinned.what
     } else if sha {
         "a commit"
     } else {
@@ -97,11 +98,11 @@ pub(super) fn pin(subject: &Subject<'_>) -> Option<Pin> {
 }
 
 impl Pin {
-    fn link(&self, places: &Places<'_>) -> Link {
+    fn link(&self, places: &Places<'_>, decides: bool) -> Link {
         Link {
             place: self.place(places),
             says: Some(Value::String(self.revision.clone())),
-            role: Role::Could,
+            role: if decides { Role::Decides } else { Role::Could },
             what: format!(
                 "targetRevision is {}: the tip of the branch decides nothing until this moves",
                 self.what

@@ -3,9 +3,9 @@
 use crate::manifest::Path;
 use crate::model::Blocker;
 
-use super::files::Files;
+use super::files::{Files, Reader};
 use super::traced::{Act, Mark, Traced};
-use super::{Subject, rendering};
+use super::{Subject, making, rendering};
 
 /// The file that decides a field; of a text in several parts the last one's, which of an image is
 /// the tag. The number tells whether it decides through what makes the Application: 0 for a file
@@ -20,8 +20,17 @@ pub fn deciding_file(
 ) -> Result<Option<(String, usize)>, Blocker> {
     let rendering = rendering(files, subject)?;
     let mark = rendering.target.get(field).and_then(last_part);
-    let found = mark.and_then(|mark| mark.source.file());
-    Ok(found.map(|(file, makers)| (file.to_owned(), makers)))
+    let Some((file, makers)) = mark.and_then(|mark| mark.source.file()) else {
+        return Ok(None);
+    };
+    if rendering.is_pinned(file, subject) {
+        // What stands at a tag stays: the file that names the tag decides.
+        let reader = Reader::new(files);
+        let revision = making::field(&reader, subject, "targetRevision");
+        let named = revision.as_ref().and_then(|(source, _)| source.file());
+        return Ok(named.map(|(file, makers)| (file.to_owned(), makers)));
+    }
+    Ok(Some((file.to_owned(), makers)))
 }
 
 /// The deciding place of the last part that is a value, else of the whole.

@@ -8,7 +8,7 @@ use crate::manifest::{Path, Step};
 use crate::model::{Application, Blocker, Maker, Making, ObjectRef, Sourcing};
 
 use super::explain::untold;
-use super::files::{Files, Reader};
+use super::files::{Files, Reader, parted, root};
 use super::source;
 use super::traced::{Act, Body, Mark, Source, Traced};
 use super::{Subject, application_set, rendered};
@@ -42,8 +42,14 @@ pub fn is_as_made(
 ) -> Result<bool, Blocker> {
     let made = made(files, sourcing, (application, source))?;
     let live = application.sources.get(source);
+    let none = nobody();
+    let subject = Subject::of(Some(application), source, sourcing, &none);
+    let revision = field(&Reader::new(files), &subject, "targetRevision");
+    let follows = live.zip(revision).is_none_or(|(live, (_, revision))| {
+        revision.is_none_or(|revision| revision == Value::String(live.target_revision.clone()))
+    });
     let live = live.map_or_else(|| json!({}), source::sections);
-    Ok(has(&live, &made))
+    Ok(follows && has(&live, &made))
 }
 
 fn made(
@@ -51,12 +57,7 @@ fn made(
     sourcing: &Sourcing,
     (application, source): (&Application, usize),
 ) -> Result<Value, Blocker> {
-    let none = ObjectRef {
-        group: String::new(),
-        kind: String::new(),
-        namespace: String::new(),
-        name: String::new(),
-    };
+    let none = nobody();
     let subject = Subject::of(Some(application), source, sourcing, &none);
     let Some(making) = subject.making else {
         return Ok(json!({}));
@@ -115,9 +116,50 @@ pub(super) fn sections(
     Ok(found)
 }
 
-/// Where a field of the subject's source is made, as `targetRevision`; `None` where no file makes
-/// it.
-pub(super) fn place_of(reader: &Reader<'_>, subject: &Subject<'_>, field: &str) -> Option<Source> {
+/// The tag or commit that a pinned source's files are those of.
+#[derive(Debug)]
+pub(super) struct Pin {
+    pub(super) revision: String,
+    /// The source's folder, behind the root of that commit.
+    pub(super) folder: String,
+}
+
+/// What the files say that the subject's source is pinned to; `None` where it is not pinned.
+pub(super) fn pin(reader: &Reader<'_>, subject: &Subject<'_>) -> Result<Option<Pin>, Blocker> {
+    let Some(pinned) = subject.pinned else {
+        return Ok(None);
+    };
+    let named = field(reader, subject, "targetRevision");
+    let Some((_, Some(Value::String(revision)))) = named else {
+        return Err(Blocker::new(
+            "pinned",
+            format!(
+                "the Application deploys {} of {}, and no file that can be followed says which: a push to a branch changes nothing",
+                pinned.what, pinned.repository
+            ),
+            "change targetRevision where the Application is defined",
+        ));
+    };
+    let (_, path) = parted(subject.folder);
+    let root = root(&label(&pinned.repository, &revision));
+    Ok(Some(Pin {
+        folder: format!("{root}{path}"),
+        revision,
+    }))
+}
+
+/// The label of a repository at a revision.
+pub(super) fn label(repository: &str, revision: &str) -> String {
+    format!("{repository}@{revision}")
+}
+
+/// Where a field of the subject's source is made, as `targetRevision`, and what it is; `None` where
+/// no file makes it.
+pub(super) fn field(
+    reader: &Reader<'_>,
+    subject: &Subject<'_>,
+    field: &str,
+) -> Option<(Source, Option<Value>)> {
     let (making, application) = (subject.making?, subject.application?);
     let whole = match &making.maker {
         Maker::Application(deployer) => {
@@ -135,7 +177,17 @@ pub(super) fn place_of(reader: &Reader<'_>, subject: &Subject<'_>, field: &str) 
         Maker::Application(_) => taken(node).deciding()?.source.clone(),
         Maker::ApplicationSet(_) => node.deciding()?.source.clone(),
     };
-    source.file().is_some().then_some(source)
+    source.file().is_some().then(|| (source, node.value()))
+}
+
+/// No object: the Application alone is asked about.
+pub(super) fn nobody() -> ObjectRef {
+    ObjectRef {
+        group: String::new(),
+        kind: String::new(),
+        namespace: String::new(),
+        name: String::new(),
+    }
 }
 
 /// The Application as an object.

@@ -16,6 +16,7 @@ mod kustomize;
 mod making;
 mod outcome;
 mod place;
+mod repin;
 mod restore;
 mod source;
 #[cfg(test)]
@@ -29,19 +30,19 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::manifest::Path;
-use crate::model::{Application, Blocker, Making, ObjectRef, Observation, Sourcing};
+use crate::model::{Application, Blocker, Making, ObjectRef, Observation, Pinned, Sourcing};
 
 pub use application_set::generated;
-pub use edit::{edit, edit_to, touched};
+pub use edit::{edit_to, touched};
 pub use explain::explain;
 pub use files::{Files, parted, root};
 pub use home::deciding_file;
 pub use making::{is_as_made, rest};
 pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};
-pub use restore::{Scope, restore};
 pub use want::value_at;
 
 use files::Reader;
+use making::Pin;
 use place::Places;
 use source::Parameters;
 use traced::{Body, Traced};
@@ -61,8 +62,8 @@ pub struct Subject<'a> {
     /// The Application's instance name, the first part of the tracking id on the live object:
     /// `NAME`, or `NAMESPACE_NAME` outside Argo CD's own namespace. Empty where it is not known.
     pub instance: &'a str,
-    /// What `targetRevision` is where it is no branch: `a tag`, `a commit`.
-    pub pinned: Option<&'a str>,
+    /// Where `targetRevision` is no branch, and files say what it is.
+    pub pinned: Option<&'a Pinned>,
     /// What makes the Application, where that is in files.
     pub making: Option<&'a Making>,
     /// Where the files of sources with a `ref` are: their [`root`], empty for the repository
@@ -94,6 +95,7 @@ impl<'a> Subject<'a> {
             instance: &sourcing.instance,
             references: Some(&sourcing.references),
             making: sourcing.making.as_deref(),
+            pinned: sourcing.pinned.as_ref(),
             ..Self::plain(&sourcing.folder, target)
         }
     }
@@ -107,6 +109,17 @@ impl<'a> Subject<'a> {
     ) -> Self {
         let argocd = &observation.argocd;
         Self::of(argocd.application.as_ref(), argocd.source, sourcing, target)
+    }
+
+    /// The same at the tag or commit that it is pinned to.
+    fn at<'b>(&self, pin: Option<&'b Pin>) -> Subject<'b>
+    where
+        'a: 'b,
+    {
+        Subject {
+            folder: pin.map_or(self.folder, |pin| pin.folder.as_str()),
+            ..*self
+        }
     }
 
     /// An object in a folder that no Application is known for.
@@ -163,6 +176,8 @@ pub struct Rendered {
     pub unknown: Vec<(Path, String)>,
     /// Every file that was read.
     pub inputs: Vec<String>,
+    /// The tag or commit that the source's files are those of, where it is pinned.
+    pub revision: Option<String>,
 }
 
 /// The target as it is rendered, with the places of every field.
@@ -175,6 +190,7 @@ struct Rendering {
     /// What is not modelled and may touch some fields.
     gaps: Vec<Gap>,
     inputs: Vec<String>,
+    revision: Option<String>,
 }
 
 /// Something that this room does not model.
@@ -190,6 +206,14 @@ impl Rendering {
     fn gap(&self, field: &Path) -> Option<&Blocker> {
         let touches = |gap: &&Gap| gap.reach.contains(field) || field.contains(&gap.reach);
         self.gaps.iter().find(touches).map(|gap| &gap.blocker)
+    }
+
+    /// Whether a file is one of the tag or commit that the source is pinned to.
+    fn is_pinned(&self, file: &str, subject: &Subject<'_>) -> bool {
+        let pin = subject.pinned.zip(self.revision.as_ref());
+        pin.is_some_and(|(pinned, revision)| {
+            parted(file).0 == Some(&making::label(&pinned.repository, revision))
+        })
     }
 
     /// Why a field is not known, where it or something around it is not.
@@ -212,6 +236,8 @@ impl Rendering {
 /// When `.argocd-source` files cannot be read or the Application names several tools.
 pub fn tool(files: &dyn Files, subject: &Subject<'_>) -> Result<Tool, Blocker> {
     let reader = Reader::new(files);
+    let pin = making::pin(&reader, subject)?;
+    let subject = &subject.at(pin.as_ref());
     let parameters = Parameters::read(&reader, subject)?;
     source::tool(&reader, &parameters, subject)
 }
@@ -237,6 +263,7 @@ pub fn render(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendered, Bloc
         object: rendering.target.value().unwrap_or(Value::Null),
         unknown,
         inputs: rendering.inputs,
+        revision: rendering.revision,
     })
 }
 
@@ -250,12 +277,7 @@ pub fn objects(
     (application, source): (&Application, usize),
     sourcing: &Sourcing,
 ) -> Result<Vec<Value>, Blocker> {
-    let any = ObjectRef {
-        group: String::new(),
-        kind: String::new(),
-        namespace: String::new(),
-        name: String::new(),
-    };
+    let any = making::nobody();
     let subject = Subject::of(Some(application), source, sourcing, &any);
     let rendering = rendering(files, &subject)?;
     if let Some(gap) = rendering.gaps.first() {
@@ -270,6 +292,8 @@ fn rendering(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendering, Bloc
 }
 
 fn rendered(reader: &Reader<'_>, subject: &Subject<'_>) -> Result<Rendering, Blocker> {
+    let pin = making::pin(reader, subject)?;
+    let subject = &subject.at(pin.as_ref());
     let places = Places::new(reader, subject);
     let parameters = Parameters::read(reader, subject)?;
     let tool = source::tool(reader, &parameters, subject)?;
@@ -280,6 +304,7 @@ fn rendered(reader: &Reader<'_>, subject: &Subject<'_>) -> Result<Rendering, Blo
         Tool::Jsonnet | Tool::Plugin => return Err(source::refused(tool, &parameters, subject)),
     };
     rendering.inputs = reader.inputs();
+    rendering.revision = pin.map(|pin| pin.revision);
     Ok(rendering)
 }
 
@@ -316,6 +341,7 @@ fn pick(
             others: objects,
             gaps,
             inputs: Vec::new(),
+            revision: None,
         });
     }
     let (mut found, others): (Vec<_>, Vec<_>) = objects
@@ -340,6 +366,7 @@ fn pick(
             others,
             gaps,
             inputs: Vec::new(),
+            revision: None,
         }),
         None => match gaps.first() {
             Some(gap) => Err(gap.blocker.clone()),

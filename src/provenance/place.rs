@@ -26,7 +26,8 @@ impl<'a> Places<'a> {
 
     /// Where a field of the subject's source is made.
     pub(super) fn made(&self, field: &str) -> Option<Source> {
-        making::place_of(self.reader, self.subject, field)
+        let (source, _) = making::field(self.reader, self.subject, field)?;
+        Some(source)
     }
 
     pub(super) fn of(&self, source: &Source) -> Place {

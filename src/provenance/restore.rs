@@ -1,51 +1,38 @@
-//! The rollback: fields put back to what another commit renders, at their deciding places.
+//! Fields put back to what another commit renders, in its own words.
 
-use serde_json::Value;
-
-use crate::manifest::{Edit, Manifest, Path, Step, diff_values_at};
+use crate::manifest::{Edit, Manifest, Path, Step};
 use crate::model::Blocker;
 
 use super::edit::Work;
-use super::explain::untold;
 use super::files::Files;
-use super::outcome::Edited;
 use super::traced::{Act, Source, Traced};
-use super::want::{Home, Want, in_order};
+use super::want::{Home, Want};
 use super::ways::spot_of;
 use super::{Rendering, Subject, rendering};
 
-/// Which fields are put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Everything below `spec.template`.
-    Template,
-    /// The images of its containers only.
-    Images,
+/// The commit that fields are put back to.
+pub(super) struct Good<'a> {
+    files: &'a dyn Files,
+    rendering: Rendering,
 }
 
-/// Puts every field of the scope in which the commit `good` renders otherwise than `now` back, at
-/// the place that decides it, with the good file's own text where the same place is there.
-///
-/// # Errors
-/// As [`super::edit`], and when `good` cannot be rendered.
-pub fn restore(
-    now: &dyn Files,
-    good: &dyn Files,
-    subject: &Subject<'_>,
-    scope: Scope,
-) -> Result<Edited, Blocker> {
-    let mut work = Work::new(now, subject)?;
-    let good_rendering = rendering(good, subject)?;
-    let wants = wants(&work.now()?, &good_rendering, scope)?;
-    work.aim(&wants);
-    for mut want in wants {
-        want.home = home(good, &good_rendering, &want.path);
-        if back(&mut work, good, &good_rendering, &want)? {
-            continue;
-        }
-        work.make(&want)?;
+impl<'a> Good<'a> {
+    /// `None` where it cannot be rendered: its words are not known then.
+    pub(super) fn new(files: &'a dyn Files, subject: &Subject<'_>) -> Option<Self> {
+        let rendering = rendering(files, subject).ok()?;
+        Some(Self { files, rendering })
     }
-    work.finish()
+
+    /// Puts a field back with the good file's own text, where the same place is there and decides;
+    /// false where that cannot be done or does not render as wanted.
+    pub(super) fn put_back(&self, work: &mut Work<'_>, want: &mut Want) -> Result<bool, Blocker> {
+        let there = self.rendering.target.get(&want.path);
+        if there.and_then(Traced::value) != want.value {
+            return Ok(false);
+        }
+        want.home = home(self.files, &self.rendering, &want.path);
+        back(work, self.files, &self.rendering, want)
+    }
 }
 
 /// Where a field stands at the bottom of the good commit's files.
@@ -62,45 +49,6 @@ fn home(good: &dyn Files, rendering: &Rendering, path: &Path) -> Option<Home> {
         around: at.parent()?,
         place,
     })
-}
-
-fn wants(now: &Rendering, good: &Rendering, scope: Scope) -> Result<Vec<Want>, Blocker> {
-    let template = Path::of_keys(["spec", "template"]);
-    for rendering in [now, good] {
-        if let Some(blocker) = rendering.gap(&template) {
-            return Err(blocker.clone());
-        }
-        let mut unknown = Vec::new();
-        if let Some(node) = rendering.target.get(&template) {
-            node.unknown(&template, &mut unknown);
-        }
-        if let Some((path, why)) = unknown.into_iter().find(|(path, _)| in_scope(path, scope)) {
-            return Err(untold(&path, &why));
-        }
-    }
-    let value = |rendering: &Rendering| {
-        let node = rendering.target.get(&template);
-        node.and_then(Traced::value).unwrap_or(Value::Null)
-    };
-    let (old, new) = (value(now), value(good));
-    let changes = diff_values_at(&template, &old, &new)
-        .into_iter()
-        .filter(|change| in_scope(&change.path, scope))
-        .collect();
-    Ok(in_order(changes, &template, &new))
-}
-
-fn in_scope(path: &Path, scope: Scope) -> bool {
-    let image = || match path.steps() {
-        [
-            ..,
-            Step::Key(list),
-            Step::Named { .. } | Step::Index(_),
-            Step::Key(key),
-        ] => key == "image" && matches!(list.as_str(), "containers" | "initContainers"),
-        _ => false,
-    };
-    scope == Scope::Template || image()
 }
 
 /// Puts a field back in the good file's own words, where the same place decides it there; false

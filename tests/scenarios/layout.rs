@@ -40,6 +40,23 @@ spec:
   syncPolicy:
     automated: {prune: true, selfHeal: true}
 ";
+/// The release is a tag of the repository that it deploys.
+const TAGGED: &str = "# What production runs.
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: NAMESPACE
+  namespace: argocd
+spec:
+  project: default
+  destination: {server: https://kubernetes.default.svc, namespace: NAMESPACE}
+  source:
+    repoURL: REPOSITORY
+    path: apps/zai-proxy/overlays/prod
+    targetRevision: vRELEASE   # set by the release job
+  syncPolicy:
+    automated: {prune: true, selfHeal: true}
+";
 const PARAMETERS: &str = "app: NAMESPACE\nimage:\n  tag: \"RELEASE\"   # set by the release job\n";
 /// The overlay of production.
 const PROD: &str = "apps/zai-proxy/overlays/prod";
@@ -68,6 +85,10 @@ pub(crate) enum Layout {
     /// An ApplicationSet makes the Application of a file of parameters in the stage's repository;
     /// the overlay is in a repository of its own.
     Set,
+    /// App-of-apps: the Application's own manifest names the tag of the overlay's repository.
+    Tagged,
+    /// The tag is made of a parameter of an ApplicationSet.
+    TaggedSet,
 }
 
 /// Names of a stage that stand in its files.
@@ -92,8 +113,8 @@ impl Layout {
             Self::Helm => "charts/zai-proxy/values-prod.yaml".to_owned(),
             Self::Values => "env/prod/zai-proxy.yaml".to_owned(),
             Self::SourceFile => format!("{PROD}/.argocd-source-{}.yaml", names.name),
-            Self::Apps | Self::AppsTogether => "root/zai-proxy.yaml".to_owned(),
-            Self::Set => "env/prod/config.yaml".to_owned(),
+            Self::Apps | Self::AppsTogether | Self::Tagged => "root/zai-proxy.yaml".to_owned(),
+            Self::Set | Self::TaggedSet => "env/prod/config.yaml".to_owned(),
         }
     }
 
@@ -106,7 +127,8 @@ impl Layout {
             Self::SourceFile => OVERRIDE.to_owned(),
             Self::Apps => APPLICATION.replace("REPOSITORY", &names.there),
             Self::AppsTogether => APPLICATION.replace("REPOSITORY", &names.here),
-            Self::Set => PARAMETERS.to_owned(),
+            Self::Tagged => TAGGED.replace("REPOSITORY", &names.there),
+            Self::Set | Self::TaggedSet => PARAMETERS.to_owned(),
         };
         let text = text.replace("NAMESPACE", &names.name);
         Some(text.replace("RELEASE", release))
@@ -116,6 +138,7 @@ impl Layout {
     pub(crate) fn around(self, names: &Names) -> Files {
         match self {
             Self::Plain | Self::Values | Self::Apps | Self::Set => Vec::new(),
+            Self::Tagged | Self::TaggedSet => Vec::new(),
             Self::Kustomize => base(),
             Self::SourceFile => {
                 let mut files = overlaid(names);
@@ -132,20 +155,38 @@ impl Layout {
     pub(crate) fn lent(self, names: &Names) -> Files {
         match self {
             Self::Values => chart(),
-            Self::Apps | Self::Set => overlaid(names),
+            Self::Apps | Self::Set | Self::Tagged | Self::TaggedSet => overlaid(names),
             _ => Vec::new(),
         }
     }
 
+    /// A file of the second repository that each release changes there, with the tag that it gets.
+    pub(crate) fn tagged(self, names: &Names, release: &str) -> Option<(String, String, String)> {
+        let has = matches!(self, Self::Tagged | Self::TaggedSet);
+        let overlay = OVERLAY.replace("NAMESPACE", &names.name);
+        let text = overlay.replace("RELEASE", release);
+        has.then(|| {
+            (
+                format!("v{release}"),
+                format!("{PROD}/kustomization.yaml"),
+                text,
+            )
+        })
+    }
+
     /// Whether the Application is made by another one.
     pub(crate) const fn has_root(self) -> bool {
-        matches!(self, Self::Apps | Self::AppsTogether)
+        matches!(self, Self::Apps | Self::AppsTogether | Self::Tagged)
     }
 
     /// The ApplicationSet that makes the Application, where one does.
     pub(crate) fn set(self, names: &Names) -> Option<Value> {
-        let source = json!({"repoURL": names.there, "path": PROD, "targetRevision": "main",
-            "kustomize": {"images": ["ronaldraygun/zai-proxy:{{.image.tag}}"]}});
+        let source = match self {
+            Self::TaggedSet => json!({"repoURL": names.there, "path": PROD,
+                "targetRevision": "v{{.image.tag}}"}),
+            _ => json!({"repoURL": names.there, "path": PROD, "targetRevision": "main",
+                "kustomize": {"images": ["ronaldraygun/zai-proxy:{{.image.tag}}"]}}),
+        };
         let spec = json!({"project": "default", "source": source,
             "destination": {"server": "https://kubernetes.default.svc", "namespace": names.name},
             "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}});
@@ -155,7 +196,7 @@ impl Layout {
             "metadata": {"name": names.name, "namespace": "argocd"},
             "spec": {"goTemplate": true, "generators": [generator],
                 "template": {"metadata": {"name": "{{.app}}"}, "spec": spec}}});
-        (self == Self::Set).then_some(set)
+        matches!(self, Self::Set | Self::TaggedSet).then_some(set)
     }
 
     /// What the spec of the Application says of its sources; of its root where it has one.
@@ -163,12 +204,13 @@ impl Layout {
         let mut own = match self {
             Self::Plain => json!({"path": "k8s/apexalgo-iad/mcp",
                 "directory": {"recurse": true, "include": "{*.yaml,*.yml}"}}),
-            Self::Kustomize | Self::SourceFile | Self::Set => json!({"path": PROD}),
+            Self::Kustomize | Self::SourceFile => json!({"path": PROD}),
+            Self::Set | Self::TaggedSet => json!({"path": PROD}),
             Self::Helm => json!({"path": "charts/zai-proxy",
                 "helm": {"valueFiles": ["values-prod.yaml"]}}),
             Self::Values => json!({"path": "charts/zai-proxy",
                 "helm": {"valueFiles": ["$values/env/prod/zai-proxy.yaml"]}}),
-            Self::Apps | Self::AppsTogether => json!({"path": "root"}),
+            Self::Apps | Self::AppsTogether | Self::Tagged => json!({"path": "root"}),
         };
         own["targetRevision"] = json!("main");
         if self == Self::Values {

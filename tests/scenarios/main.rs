@@ -71,6 +71,7 @@ scenarios! {
         a_remote_that_takes_nothing_gets_a_request;
     rendered:
         a_kustomize_image_is_rolled_back
+        the_words_of_the_good_release_come_back
         a_helm_value_is_rolled_back
         an_override_in_the_application_is_refused
         a_rendered_rollback_goes_on
@@ -111,6 +112,10 @@ scenarios! {
         a_parameter_file_is_rolled_back
         a_rollback_of_a_parameter_file_goes_on
         an_expression_of_an_application_set_is_refused
+        a_tag_in_an_applications_manifest_is_put_back
+        a_rollback_of_a_tag_goes_on
+        a_tag_of_a_parameter_file_is_put_back
+        a_part_of_a_tagged_release_is_refused
         a_tag_as_target_revision_is_refused
         a_chart_of_a_registry_is_refused;
     requesting:

@@ -37,6 +37,38 @@ pub(crate) fn a_kustomize_image_is_rolled_back(world: &'static World) {
     );
 }
 
+/// The bad release wrote its entry and a variable of the base in other words and dropped one: the
+/// good release's words come back, each in its file and at its place.
+pub(crate) fn the_words_of_the_good_release_come_back(world: &'static World) {
+    let stage = Stage::new(world, "words", (GOOD, &laid_out(Layout::Kustomize)));
+    let base = stage.file_at("refs/heads/main", BASE);
+    let mut lines: Vec<&str> = base.lines().collect();
+    let at = lines
+        .iter()
+        .position(|line| line.contains("- name: TOKEN_COUNTING_ENABLED"));
+    let at = at.unwrap_or_else(|| panic!("no such variable in {base}"));
+    lines.drain(at..at + 2);
+    let without = lines.join("\n") + "\n";
+    let overlay = stage.manifest(BAD).replace(
+        &format!("newTag: {BAD}   #"),
+        &format!("newTag: \"{BAD}\" # quoted,"),
+    );
+    let files = [
+        (OVERLAY, Some(overlay.as_str())),
+        (BASE, Some(without.as_str())),
+    ];
+    let bad = stage.team().commit("chore: promote zai-proxy", &files);
+    stage.team().push();
+    stage.refresh();
+    stage.wait_crashing();
+    stage.user().rollback(&["--to", GOOD]).ends_with(0);
+    assert_eq!(stage.file_at("refs/heads/main", BASE), base);
+    let tag = format!("newTag: {GOOD} # quoted, set by the release job");
+    let overlay = stage.file_at("refs/heads/main", OVERLAY);
+    assert!(overlay.contains(&tag), "{overlay}");
+    assert_eq!(stage.commits_since(&bad).len(), 1);
+}
+
 /// Helm: the values file of the source decides over the chart's own values.
 pub(crate) fn a_helm_value_is_rolled_back(world: &'static World) {
     let story = Stage::with_bad_release_in(world, "helm", &laid_out(Layout::Helm));

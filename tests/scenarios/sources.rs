@@ -272,6 +272,56 @@ pub(crate) fn an_expression_of_an_application_set_is_refused(world: &'static Wor
     assert!(stage.commits_since(&story.tip).is_empty());
 }
 
+/// The Application's own manifest names a tag of what it deploys: it gets the commit, and names the
+/// tag of the good release again.
+pub(crate) fn a_tag_in_an_applications_manifest_is_put_back(world: &'static World) {
+    let story = shipped(world, "tag-app", Layout::Tagged);
+    let stage = &story.stage;
+    let user = stage.user();
+    let told = user.on_target("explain", &[IMAGE]).ends_with(0);
+    told.says("/fields/0/chain/0/place", "root/zai-proxy.yaml:13:21")
+        .has("/fields/0/chain/0/role", "decides")
+        .has("/fields/0/chain/0/says", format!("v{BAD}"))
+        .says("/fields/0/value", BAD);
+    rolls_back(&story, &user);
+    let spec = stage.application()["spec"]["source"].clone();
+    assert_eq!(spec["targetRevision"], format!("v{GOOD}"), "{spec}");
+}
+
+pub(crate) fn a_rollback_of_a_tag_goes_on(world: &'static World) {
+    goes_on(&shipped(world, "tag-on", Layout::Tagged));
+}
+
+/// The same where an ApplicationSet makes the tag of a parameter.
+pub(crate) fn a_tag_of_a_parameter_file_is_put_back(world: &'static World) {
+    let story = shipped(world, "tag-set", Layout::TaggedSet);
+    let stage = &story.stage;
+    let user = stage.user();
+    let told = user.on_target("explain", &[IMAGE]).ends_with(0);
+    told.says("/fields/0/chain/0/place", "env/prod/config.yaml:3:8")
+        .has("/fields/0/chain/0/role", "decides");
+    rolls_back(&story, &user);
+}
+
+/// A part of what stands at a tag cannot be had: refused with the tags that there are.
+pub(crate) fn a_part_of_a_tagged_release_is_refused(world: &'static World) {
+    let story = shipped(world, "tag-part", Layout::Tagged);
+    let stage = &story.stage;
+    let set = [
+        "set",
+        "env",
+        "zai-proxy",
+        "TOKEN_COUNTING_ENABLED=false",
+        "-n",
+        &stage.name,
+        "--yes",
+    ];
+    let run = stage.user().run(&set).ends_with(3);
+    let message = run.blocker("pinned-revision")["message"].to_string();
+    assert!(message.contains(&format!("v{BAD}, v{GOOD}")), "{message}");
+    assert!(stage.commits_since(&story.tip).is_empty());
+}
+
 /// An Application that follows a tag is not moved by a commit on a branch: refused, and said so.
 pub(crate) fn a_tag_as_target_revision_is_refused(world: &'static World) {
     let story = shipped(world, "tagged", Layout::Kustomize);

@@ -183,6 +183,12 @@ impl Stage {
             .collect();
         clone.commit("chore: import", &files);
         clone.push();
+        let tagged = |release: &&str| self.layout.tagged(&self.names(), release);
+        for (tag, file, text) in [GOOD, BAD].iter().filter_map(tagged) {
+            clone.commit(&format!("release: {tag}"), &[(&file, Some(&text))]);
+            clone.git(&["tag", &tag]);
+            clone.git(&["push", "-q", "origin", "main", &tag]);
+        }
         repository::credentials(self.world, &self.folder.join("home"));
         Some(clone)
     }

@@ -103,6 +103,7 @@ fn rendered_by(mut world: Observation, tool: &str, files: &[(&str, &str)]) -> Ob
             instance: "mcp-ns".into(),
             ..Sourcing::default()
         },
+        states: vec![],
         elsewhere: vec![],
         lands: Lands::Source(0),
         files: files

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::{deciding_file, edit, generated, rest, root};
+use super::super::{deciding_file, generated, rest, root};
 use super::*;
 use crate::model::{ApplicationSet, Blocker, Generator, Maker, Making, Sourcing};
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::{deciding_file, edit, parted, render, root};
+use super::super::{deciding_file, parted, render, root};
 use super::*;
 use crate::model::Sourcing;
 
@@ -38,7 +38,7 @@ fn sourcing(folder: &str, values: &str) -> Sourcing {
         folder: folder.to_owned(),
         instance: "shop".to_owned(),
         references: [("values".to_owned(), values.to_owned())].into(),
-        making: None,
+        ..Sourcing::default()
     }
 }
 

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::super::{Tool, edit, explain, render, tool};
+use super::super::{Tool, explain, render, tool};
 use super::*;
 
 const WEB: &str = "spec.template.spec.containers[web]";

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::{deciding_file, edit, is_as_made, objects, parted, rest, root};
+use super::super::{deciding_file, is_as_made, objects, parted, rest, root};
 use super::*;
 use crate::model::{Deployer, Maker, Making, Sourcing};
 

@@ -8,6 +8,7 @@ mod helm;
 mod kustomize;
 mod making;
 mod overrides;
+mod pinned;
 mod restoring;
 
 use std::collections::BTreeMap;
@@ -126,6 +127,25 @@ pub(super) fn explained(files: &dyn Files, subject: &Subject<'_>, field: &str) -
 pub(super) fn blocked<T: std::fmt::Debug>(result: Result<T, crate::model::Blocker>) -> String {
     let blocker = result.unwrap_err();
     format!("{}: {}", blocker.id, blocker.message)
+}
+
+/// Makes fields of the target these values; `None` takes one away.
+pub(super) fn edit(
+    files: &dyn Files,
+    subject: &Subject<'_>,
+    wanted: &[(Path, Option<Value>)],
+) -> Result<super::Edited, crate::model::Blocker> {
+    let mut work = super::edit::Work::new(files, subject)?;
+    let want = |(path, value): &(Path, Option<Value>)| super::want::Want {
+        path: path.clone(),
+        value: value.clone(),
+        place: None,
+        home: None,
+    };
+    let wants: Vec<_> = wanted.iter().map(want).collect();
+    work.aim(&wants);
+    wants.iter().try_for_each(|want| work.make(want))?;
+    work.finish()
 }
 
 /// The lines that an edit changes, as `path -old +new`.

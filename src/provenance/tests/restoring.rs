@@ -1,9 +1,16 @@
 use serde_json::json;
 
-use super::super::{Scope, restore};
+use super::super::{Edited, edit_to, render};
 use super::*;
 
 const FILE: &str = "apps/web.yaml";
+
+/// The good commit's pod template in today's object, with the good commit's words.
+fn restore(now: &Tree, good: &Tree, subject: &Subject<'_>) -> Edited {
+    let mut object = render(now, subject).unwrap().object;
+    object["spec"]["template"] = render(good, subject).unwrap().object["spec"]["template"].clone();
+    edit_to(now, subject, &object, Some(good)).unwrap()
+}
 
 #[test]
 fn a_plain_manifest_gets_the_good_text_back() {
@@ -14,7 +21,7 @@ fn a_plain_manifest_gets_the_good_text_back() {
     let app = application(json!({"path": "apps", "directory": {"exclude": "*-canary.yaml"}}));
     let target = object("Deployment", "shop", "web");
     let subject = subject(&app, "apps", &target);
-    let back = restore(&now, &good, &subject, Scope::Template).unwrap();
+    let back = restore(&now, &good, &subject);
     assert_eq!(
         lines(&back),
         [
@@ -24,9 +31,7 @@ fn a_plain_manifest_gets_the_good_text_back() {
             "apps/web.yaml +              value: \"on\" # later",
         ]
     );
-    let image = restore(&now, &good, &subject, Scope::Images).unwrap();
-    assert_eq!(lines(&image).len(), 2);
-    let nothing = restore(&good, &good, &subject, Scope::Template).unwrap();
+    let nothing = restore(&good, &good, &subject);
     assert!(nothing.files.is_empty());
 }
 
@@ -54,7 +59,7 @@ fn items_come_and_go_by_their_key_and_in_their_order() {
     );
     let target = object("Deployment", "shop", "eu-web");
     let subject = Subject::plain("levels/prod", &target);
-    let back = restore(&now, &good, &subject, Scope::Template).unwrap();
+    let back = restore(&now, &good, &subject);
     assert_eq!(
         lines(&back),
         [
@@ -84,7 +89,7 @@ fn a_moved_place_is_edited_where_it_decides_now() {
     );
     let target = object("Deployment", "default", "web");
     let subject = Subject::plain("patches", &target);
-    let back = restore(&now, &good, &subject, Scope::Template).unwrap();
+    let back = restore(&now, &good, &subject);
     assert_eq!(
         lines(&back),
         [

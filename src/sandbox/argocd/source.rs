@@ -222,7 +222,7 @@ fn rendered(
         folder: folder_of(&own[at]),
         instance: text(app, "/metadata/name").to_owned(),
         references,
-        making: None,
+        ..Sourcing::default()
     };
     let mut asked = app.clone();
     if let Some(spec) = asked["spec"].as_object_mut() {

@@ -89,20 +89,28 @@ async fn a_crashing_release_leaves_the_old_pods_and_exceeds_its_deadline() {
     assert_eq!(stuck["status"]["availableReplicas"], 1);
     let pods = bed.sandbox.list("", "Pod", "n");
     assert_eq!(pods.len(), 2);
-    let crashing = pods
+    let new = pods
         .iter()
-        .find(|p| {
-            json::text(p, "/status/containerStatuses/0/state/waiting/reason") == "CrashLoopBackOff"
-        })
+        .find(|p| json::text(p, "/spec/containers/0/image").ends_with("2-crash"))
+        .unwrap();
+    // Between two attempts it runs for a moment.
+    let backs_off = |p: &Value| {
+        json::text(p, "/status/containerStatuses/0/state/waiting/reason") == "CrashLoopBackOff"
+    };
+    let place = ("", "Pod", "n", json::text(new, "/metadata/name"));
+    let crashing = bed
+        .sandbox
+        .wait_for(place, Duration::from_secs(8), backs_off)
+        .await
         .unwrap();
     assert_eq!(
         json::int(
-            crashing,
+            &crashing,
             "/status/containerStatuses/0/lastState/terminated/exitCode"
         ),
         Some(1)
     );
-    let name = json::text(crashing, "/metadata/name");
+    let name = json::text(&crashing, "/metadata/name");
     let path = format!("/api/v1/namespaces/n/pods/{name}/log?previous=true&tailLines=2");
     let log = bed.observer().get(&path).await;
     assert_eq!((log.code, log.text.lines().count()), (200, 2));

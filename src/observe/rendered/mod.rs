@@ -1,119 +1,30 @@
-//! Git's side of a target that no file holds: kustomize or Helm renders it. The object as it is
-//! rendered takes the place of the document, at the tip and at every commit that changed an input.
+//! Git's side of a target that no file holds: kustomize or Helm renders it, or it stands at a tag.
+//! The object as it is rendered takes the place of the document, at the tip and at every commit
+//! that changed an input.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+mod files;
+mod past;
+
 use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(super) use self::files::CommitFiles;
+use self::files::Texts;
+use self::past::{Past, side_changes, state_of, walk};
 use super::Scope;
 use super::ground::{Grounds, opened};
 use super::overrides::overrides;
 use super::source::{Place, application_proof, reproduces};
-use super::states::{Walked, Wanted, enough, fields_of, is_absent};
+use super::states::{fields_of, is_absent};
 use crate::git::{GitError, Repository};
 use crate::manifest::{Path, Step, to_yaml};
 use crate::model::{
-    Application, ApplicationSource, Blocker, CommitId, DocumentFields, Elsewhere, GitView,
-    HistoryEnd, Lands, Making, ObjectRef, Observation, PodTemplate, RenderedSource, SideChange,
-    Sourcing, TemplateState, WorkloadRef, mask_url,
+    Application, ApplicationSource, At, Blocker, CommitId, DocumentFields, Elsewhere, GitView,
+    Lands, Making, ObjectRef, Observation, PodTemplate, RenderedSource, Sourcing, WorkloadRef,
+    mask_url,
 };
 use crate::provenance::{self, Files, Rendered, Subject, Tool};
-
-/// Changes of one input that are looked at, at most.
-const CHANGES: usize = 200;
-
-/// The files of one commit, each read when it is asked for, with those of other repositories
-/// behind their roots.
-pub(super) struct CommitFiles<'r> {
-    repository: &'r Repository,
-    commit: &'r CommitId,
-    others: &'r [(Repository, Elsewhere)],
-    /// The first file that is there and could not be read.
-    failed: RefCell<Option<GitError>>,
-}
-
-impl<'r> CommitFiles<'r> {
-    pub(super) fn at(
-        (repository, commit): (&'r Repository, &'r CommitId),
-        others: &'r [(Repository, Elsewhere)],
-    ) -> Self {
-        Self {
-            repository,
-            commit,
-            others,
-            failed: RefCell::default(),
-        }
-    }
-
-    /// The repository and the commit that a path is in, and the path there. `None` for a
-    /// repository that is not here.
-    fn place<'p>(&self, path: &'p str) -> Option<(&Repository, &CommitId, &'p str)> {
-        if !path.starts_with("//") {
-            return Some((self.repository, self.commit, path));
-        }
-        self.others.iter().find_map(|(repository, other)| {
-            let rest = path.strip_prefix(&other.root)?;
-            Some((repository, &other.commit, rest))
-        })
-    }
-
-    /// The answer, if every file that it rests on could be read.
-    pub(super) fn ask<T>(self, ask: impl FnOnce(&dyn Files) -> T) -> Result<T, GitError> {
-        let answer = ask(&self);
-        match self.failed.into_inner() {
-            Some(error) => Err(error),
-            None => Ok(answer),
-        }
-    }
-
-    fn fail(&self, error: GitError) {
-        self.failed.borrow_mut().get_or_insert(error);
-    }
-}
-
-impl Files for CommitFiles<'_> {
-    fn text(&self, path: &str) -> Option<Arc<str>> {
-        let (repository, commit, path) = self.place(path)?;
-        match repository.blob_at(commit, path) {
-            Ok(blob) => String::from_utf8(blob?.bytes).ok().map(Arc::from),
-            Err(GitError::NotAFile { .. }) => None,
-            Err(error) => {
-                self.fail(error);
-                None
-            }
-        }
-    }
-
-    fn list(&self, folder: &str) -> Vec<String> {
-        let Some((repository, commit, folder)) = self.place(folder) else {
-            return Vec::new();
-        };
-        let prefix = match folder {
-            "" => String::new(),
-            _ => format!("{folder}/"),
-        };
-        let below = match repository.files_under(commit, folder, true) {
-            Ok(files) => files,
-            Err(GitError::NoSuchPath { .. }) => Vec::new(),
-            Err(error) => {
-                self.fail(error);
-                Vec::new()
-            }
-        };
-        let names: BTreeSet<String> = below
-            .iter()
-            .filter_map(|file| file.path.strip_prefix(&prefix))
-            .map(|rest| match rest.split_once('/') {
-                Some((name, _)) => format!("{name}/"),
-                None => rest.to_owned(),
-            })
-            .collect();
-        names.into_iter().collect()
-    }
-}
 
 /// Reads the target's fields as any commit of the branch ships them.
 #[derive(Debug, Clone)]
@@ -229,29 +140,27 @@ pub(super) fn read(
     let Some(own) = grounds.own() else {
         return Ok(None);
     };
-    let repository = own.repository.open()?;
     let first = Seat::at(grounds, 0)?;
-    let application = seen.argocd.application.as_ref();
-    let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
-    let sections = source.kustomize.is_some() || source.helm.is_some();
-    let decides = !overrides(&repository, &own.tip, &first.sourcing.folder, name)?.is_empty();
-    if scope.file.is_some() || !(sections || decides) {
+    let pinned = first.sourcing.pinned.is_some();
+    if !pinned && !may_be_rendered(&first, (scope, source), seen)? {
         return Ok(None);
     }
     let target = seen.target.object();
     let asked = {
         let subject = first.subject(seen, &target);
-        CommitFiles::at((&repository, &own.tip), &first.others).ask(
-            |files| match provenance::tool(files, &subject) {
-                Ok(Tool::Kustomize | Tool::Helm) => Some(look(files, &subject, scope)),
-                Ok(Tool::Directory | Tool::Jsonnet | Tool::Plugin) => None,
+        first
+            .files(&own.tip)
+            .ask(|files| match provenance::tool(files, &subject) {
                 Err(blocker) => Some(Err(blocker)),
-            },
-        )?
+                Ok(Tool::Directory | Tool::Jsonnet | Tool::Plugin) if !pinned => None,
+                Ok(_) => Some(look(files, &subject, scope)),
+            })?
     };
     let found = match asked {
         None => return Ok(None),
-        Some(found) => found.and_then(|found| moved(grounds, (first, found), (scope, seen))),
+        Some(found) => found
+            .and_then(|found| moved(grounds, (first, found), (scope, seen)))
+            .and_then(|seated| on_a_branch(seated, scope)),
     };
     let (seat, found) = match found {
         Ok(found) => found,
@@ -264,6 +173,56 @@ pub(super) fn read(
     let view = view(&seat, (scope, seen), found)?;
     seen.git = Some(view);
     Ok(Some(home))
+}
+
+/// What decides must be on a branch: a tag and a commit stay what they are.
+fn on_a_branch<'g>(
+    (seat, found): (Seat<'g>, Found),
+    scope: &Scope,
+) -> Result<(Seat<'g>, Found), Blocker> {
+    let blocked = |message: String, hint: &str| Err(Blocker::new("pinned", message, hint));
+    if let Some((place, what)) = seat
+        .grounds
+        .place(seat.home)
+        .and_then(|place| Some((place, place.pinned?)))
+    {
+        return blocked(
+            format!(
+                "targetRevision {} is {what}, and no file on a branch is known to say so: a push to a branch changes nothing",
+                place.branch
+            ),
+            "change targetRevision where the Application is defined",
+        );
+    }
+    if let (Some(file), Some(pinned)) = (&scope.file, &seat.sourcing.pinned) {
+        return blocked(
+            format!(
+                "the Application deploys {}: an edit of {file} on a branch changes nothing",
+                pinned.what
+            ),
+            "leave --file out: the file that holds targetRevision is edited",
+        );
+    }
+    Ok((seat, found))
+}
+
+/// Whether anything but plain manifests may make the object.
+fn may_be_rendered(
+    first: &Seat<'_>,
+    (scope, source): (&Scope, &ApplicationSource),
+    seen: &Observation,
+) -> Result<bool, GitError> {
+    if scope.file.is_some() {
+        return Ok(false);
+    }
+    if source.kustomize.is_some() || source.helm.is_some() {
+        return Ok(true);
+    }
+    let application = seen.argocd.application.as_ref();
+    let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
+    let tip = &first.place()?.tip;
+    let found = overrides(&first.repository, tip, &first.sourcing.folder, name)?;
+    Ok(!found.is_empty())
 }
 
 /// The repositories, seen from one of them.
@@ -295,6 +254,20 @@ impl<'g> Seat<'g> {
 
     fn subject<'a>(&'a self, seen: &'a Observation, target: &'a ObjectRef) -> Subject<'a> {
         Subject::seen(seen, target, &self.sourcing)
+    }
+
+    /// The commit that a tag or an id means in the repository that the source is pinned in.
+    fn pinned_commit(&self, revision: &str) -> Result<Option<CommitId>, GitError> {
+        let Some(pinned) = &self.sourcing.pinned else {
+            return Ok(None);
+        };
+        let root = format!("//{}@", pinned.repository);
+        for (repository, other) in &self.others {
+            if let (At::Revision(remote), true) = (&other.at, other.root == root) {
+                return repository.revision_of(remote, revision);
+            }
+        }
+        Ok(None)
     }
 
     fn files<'a>(&'a self, commit: &'a CommitId) -> CommitFiles<'a> {
@@ -347,7 +320,7 @@ fn moved<'g>(
 /// The object at the tip and what it rests on.
 struct Found {
     rendered: Rendered,
-    files: BTreeMap<String, Arc<str>>,
+    files: Texts,
     /// The file that decides the field that is asked about, the first container's image unless the
     /// replicas are, and by how many makers of Applications it does.
     decides: Option<(String, usize)>,
@@ -363,11 +336,6 @@ fn look(files: &dyn Files, subject: &Subject<'_>, scope: &Scope) -> Result<Found
             "change the file that sets it by hand; `unship explain` shows what decides the rest",
         ));
     }
-    let texts = rendered
-        .inputs
-        .iter()
-        .filter_map(|path| Some((path.clone(), files.text(path)?)))
-        .collect();
     let containers = Path::of_keys(["spec", "template", "spec", "containers"]);
     let image = containers.child(Step::Index(0)).key("image");
     let replicas = Path::of_keys(["spec", "replicas"]);
@@ -377,9 +345,15 @@ fn look(files: &dyn Files, subject: &Subject<'_>, scope: &Scope) -> Result<Found
     }
     Ok(Found {
         decides,
+        files: inputs(files, &rendered),
         rendered,
-        files: texts,
     })
+}
+
+/// The files that it was rendered from.
+fn inputs(files: &dyn Files, rendered: &Rendered) -> Texts {
+    let text = |path: &String| Some((path.clone(), files.text(path)?));
+    rendered.inputs.iter().filter_map(text).collect()
 }
 
 /// A part of the pod template that cannot be told.
@@ -396,7 +370,23 @@ fn view(
 ) -> Result<GitView, GitError> {
     let (repository, place) = (&seat.repository, seat.place()?);
     let file = main_file(seat, &found);
-    let walked = walk(seat, &place.tip, (scope, seen), (&found, &file))?;
+    let past = walk(seat, &place.tip, (scope, seen), (&found, &file))?;
+    let mut sourcing = seat.sourcing.clone();
+    if let Some(pinned) = &mut sourcing.pinned {
+        pinned.revisions = past.revisions();
+    }
+    let lands = match found.decides {
+        Some((_, makers @ 1..)) => Lands::Maker(makers),
+        _ => Lands::Source(seat.grounds.source(seat.home)),
+    };
+    let deployed = past.deployed(seat, &seen.argocd, lands)?;
+    let Past {
+        walked,
+        files: states,
+        mut lent,
+        ..
+    } = past;
+    let side_changes = side_changes(repository, &walked.states, &found);
     let (proof, proven) = match (application_proof(seen), reproduces(&walked, seen)) {
         (Some(proof), _) => (proof, true),
         (None, 0) => (
@@ -408,34 +398,12 @@ fn view(
             true,
         ),
     };
-    let state_of = |commit: &CommitId| {
-        let reached = |state: &TemplateState| {
-            state.commit.id == *commit
-                || repository
-                    .is_ancestor(&state.commit.id, commit)
-                    .unwrap_or(false)
-        };
-        walked.states.iter().position(reached)
-    };
-    let application = seen.argocd.application.as_ref();
-    let lands = match found.decides {
-        Some((_, makers @ 1..)) => Lands::Maker(makers),
-        _ => Lands::Source(seat.grounds.source(seat.home)),
-    };
-    let history = application.map_or(&[][..], |app| &app.history);
-    let deployed = history.iter().enumerate().filter_map(|(position, entry)| {
-        // A maker's commits are in no history of the Application that it makes.
-        let Lands::Source(source) = lands else {
-            return None;
-        };
-        let text = entry.commits.get(source)?;
-        Some((position, state_of(&CommitId::parse(text).ok()?)?))
-    });
     let resolved = scope.commit.as_ref().and_then(|text| {
         let id = repository.resolve(text).ok()?;
-        let state = state_of(&id)?;
+        let state = state_of(repository, &walked.states, &id)?;
         Some((id, state))
     });
+    lent.extend(found.files);
     Ok(GitView {
         repository: mask_url(&place.remote.configured_url.without_credentials()),
         clone: place.repository.git_dir().display().to_string(),
@@ -446,8 +414,8 @@ fn view(
         text: Arc::from(to_yaml(&found.rendered.object)),
         proof,
         proven,
-        side_changes: side_changes(repository, &walked.states, &found),
-        deployed: deployed.collect(),
+        side_changes,
+        deployed,
         resolved,
         history_end: walked.end,
         overrides: Vec::new(),
@@ -457,8 +425,9 @@ fn view(
         states: walked.states,
         rendered: Some(RenderedSource {
             tool: found.rendered.tool.to_string(),
-            sourcing: seat.sourcing.clone(),
-            files: found.files,
+            sourcing,
+            files: lent,
+            states,
             elsewhere: seat.grounds.elsewhere(seat.home),
             lands,
         }),
@@ -487,93 +456,4 @@ fn main_file(seat: &Seat<'_>, found: &Found) -> String {
     let all = names.iter().map(|name| at(name));
     let mut there = all.filter(|path| found.files.contains_key(path));
     there.next().unwrap_or_else(|| at("kustomization.yaml"))
-}
-
-/// The object at every commit that changed one of today's inputs in the repository at hand. The
-/// others stay as they are today.
-fn walk(
-    seat: &Seat<'_>,
-    tip: &CommitId,
-    (scope, seen): (&Scope, &Observation),
-    (found, file): (&Found, &str),
-) -> Result<Walked, GitError> {
-    let repository = &seat.repository;
-    let mut commits = BTreeSet::new();
-    let here = found.files.keys().filter(|path| !path.starts_with("//"));
-    for path in here {
-        let mut count = 0;
-        repository.history_of(tip, path, |change| {
-            commits.insert(change.commit.id);
-            count += 1;
-            if count < CHANGES {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-    }
-    let wanted = Wanted {
-        depth: scope.depth,
-        replica_sets: seen.cluster.replica_sets.as_deref().unwrap_or_default(),
-        may_stop: scope.commit.is_none(),
-    };
-    let target = seen.target.object();
-    let subject = seat.subject(seen, &target);
-    let mut walked = Walked {
-        states: Vec::new(),
-        end: HistoryEnd::Root,
-        versions: Vec::new(),
-    };
-    for id in repository.in_log_order(tip, commits)? {
-        let rendered = seat
-            .files(&id)
-            .ask(|files| provenance::render(files, &subject).ok())?;
-        // Before this it was rendered otherwise, or was not there.
-        let Some(rendered) = rendered.filter(|rendered| untold(rendered).is_none()) else {
-            break;
-        };
-        let Some(fields) = fields(&rendered.object) else {
-            break;
-        };
-        let commit = repository.commit(&id)?;
-        match walked.states.last_mut() {
-            Some(newer) if newer.template == fields.template => newer.commit = commit,
-            _ => {
-                if enough(&walked.states, &wanted) {
-                    walked.end = HistoryEnd::Stopped;
-                    break;
-                }
-                walked.states.push(TemplateState {
-                    commit,
-                    path: file.to_owned(),
-                    text: Arc::from(to_yaml(&rendered.object)),
-                    template: fields.template,
-                    replicas: fields.replicas,
-                });
-            }
-        }
-    }
-    Ok(walked)
-}
-
-/// Files besides the inputs that the newest states' commits changed.
-fn side_changes(
-    repository: &Repository,
-    states: &[TemplateState],
-    found: &Found,
-) -> Vec<SideChange> {
-    let newest = states.iter().take(4);
-    let of = |state: &TemplateState| {
-        let files = repository.changed_files(&state.commit.id);
-        let files = files.unwrap_or_default().into_iter();
-        let others = files.filter(|file| !found.files.contains_key(&file.path));
-        let commit = state.commit.id.as_str().to_owned();
-        others
-            .map(|file| SideChange {
-                commit: commit.clone(),
-                place: file.path,
-            })
-            .collect::<Vec<_>>()
-    };
-    newest.flat_map(of).collect()
 }

@@ -1,0 +1,207 @@
+//! The states of an object that is rendered, along the history of its files.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::files::Texts;
+use super::{Found, Seat, fields, inputs, untold};
+use crate::git::{GitError, Repository};
+use crate::manifest::to_yaml;
+use crate::model::{ArgoView, CommitId, HistoryEnd, Lands, Observation, SideChange, TemplateState};
+use crate::observe::Scope;
+use crate::observe::states::{Walked, Wanted, enough};
+use crate::provenance::{self, Rendered};
+
+/// Changes of one input that are looked at, at most.
+const CHANGES: usize = 200;
+
+/// What a walk found.
+pub(super) struct Past {
+    pub(super) walked: Walked,
+    /// For each state the files of the repository at hand that it was rendered from.
+    pub(super) files: Vec<Texts>,
+    /// Files of other repositories.
+    pub(super) lent: Texts,
+    /// For each state the tag or commit that the source was pinned to.
+    pins: Vec<Option<String>>,
+}
+
+/// The object at every commit that changed one of today's inputs in the repository at hand. The
+/// others stay as they are today, but for one that is pinned.
+pub(super) fn walk(
+    seat: &Seat<'_>,
+    tip: &CommitId,
+    (scope, seen): (&Scope, &Observation),
+    (found, file): (&Found, &str),
+) -> Result<Past, GitError> {
+    let repository = &seat.repository;
+    let wanted = Wanted {
+        depth: scope.depth,
+        replica_sets: seen.cluster.replica_sets.as_deref().unwrap_or_default(),
+        may_stop: scope.commit.is_none(),
+    };
+    let target = seen.target.object();
+    let subject = seat.subject(seen, &target);
+    let mut past = Past {
+        walked: Walked {
+            states: Vec::new(),
+            end: HistoryEnd::Root,
+            versions: Vec::new(),
+        },
+        files: Vec::new(),
+        lent: Texts::new(),
+        pins: Vec::new(),
+    };
+    for id in changing(repository, tip, found)? {
+        let rendered = seat.files(&id).ask(|files| {
+            let rendered = provenance::render(files, &subject).ok()?;
+            let texts = inputs(files, &rendered);
+            Some((rendered, texts))
+        })?;
+        // Before this it was rendered otherwise, or was not there.
+        let Some((rendered, texts)) = rendered.filter(|(rendered, _)| untold(rendered).is_none())
+        else {
+            break;
+        };
+        let Some(fields) = fields(&rendered.object) else {
+            break;
+        };
+        let commit = repository.commit(&id)?;
+        match past.walked.states.last_mut() {
+            Some(newer) if newer.template == fields.template => newer.commit = commit,
+            _ => {
+                if enough(&past.walked.states, &wanted) {
+                    past.walked.end = HistoryEnd::Stopped;
+                    break;
+                }
+                past.walked.states.push(TemplateState {
+                    commit,
+                    path: file.to_owned(),
+                    text: Arc::from(to_yaml(&rendered.object)),
+                    template: fields.template,
+                    replicas: fields.replicas,
+                });
+                past.keep(rendered, texts);
+            }
+        }
+    }
+    Ok(past)
+}
+
+/// The commits that changed an input, newest first.
+fn changing(
+    repository: &Repository,
+    tip: &CommitId,
+    found: &Found,
+) -> Result<Vec<CommitId>, GitError> {
+    let mut commits = BTreeSet::new();
+    let here = found.files.keys().filter(|path| !path.starts_with("//"));
+    for path in here {
+        let mut count = 0;
+        repository.history_of(tip, path, |change| {
+            commits.insert(change.commit.id);
+            count += 1;
+            if count < CHANGES {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+    }
+    repository.in_log_order(tip, commits)
+}
+
+impl Past {
+    fn keep(&mut self, rendered: Rendered, texts: Texts) {
+        let (lent, own): (Texts, Texts) = texts
+            .into_iter()
+            .partition(|(path, _)| path.starts_with("//"));
+        self.files.push(own);
+        self.lent.extend(lent);
+        self.pins.push(rendered.revision);
+    }
+
+    /// The tags and commits that the source was pinned to, newest first.
+    pub(super) fn revisions(&self) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for pin in self.pins.iter().flatten() {
+            if !found.contains(pin) {
+                found.push(pin.clone());
+            }
+        }
+        found
+    }
+
+    /// Which state each of the Application's history entries deployed.
+    pub(super) fn deployed(
+        &self,
+        seat: &Seat<'_>,
+        argocd: &ArgoView,
+        lands: Lands,
+    ) -> Result<Vec<(usize, usize)>, GitError> {
+        let mut pins = Vec::new();
+        for (state, pin) in self.pins.iter().enumerate() {
+            let commit = match pin {
+                Some(revision) => seat.pinned_commit(revision)?,
+                None => None,
+            };
+            pins.extend(commit.map(|commit| (commit, state)));
+        }
+        let history = argocd.application.as_ref().map(|app| &app.history);
+        let entries = history.into_iter().flatten().enumerate();
+        let found = entries.filter_map(|(position, entry)| {
+            let commit = |source: usize| CommitId::parse(entry.commits.get(source)?).ok();
+            let state = match lands {
+                Lands::Source(source) => {
+                    state_of(&seat.repository, &self.walked.states, &commit(source)?)?
+                }
+                // A maker's commits are in no history of the Application that it makes; those of
+                // a tag are.
+                Lands::Maker(_) => {
+                    let deployed = commit(argocd.source)?;
+                    pins.iter().find(|(commit, _)| *commit == deployed)?.1
+                }
+            };
+            Some((position, state))
+        });
+        Ok(found.collect())
+    }
+}
+
+/// The newest state that a commit has.
+pub(super) fn state_of(
+    repository: &Repository,
+    states: &[TemplateState],
+    commit: &CommitId,
+) -> Option<usize> {
+    let reached = |state: &TemplateState| {
+        state.commit.id == *commit
+            || repository
+                .is_ancestor(&state.commit.id, commit)
+                .unwrap_or(false)
+    };
+    states.iter().position(reached)
+}
+
+/// Files besides the inputs that the newest states' commits changed.
+pub(super) fn side_changes(
+    repository: &Repository,
+    states: &[TemplateState],
+    found: &Found,
+) -> Vec<SideChange> {
+    let newest = states.iter().take(4);
+    let of = |state: &TemplateState| {
+        let files = repository.changed_files(&state.commit.id);
+        let files = files.unwrap_or_default().into_iter();
+        let others = files.filter(|file| !found.files.contains_key(&file.path));
+        let commit = state.commit.id.as_str().to_owned();
+        others
+            .map(|file| SideChange {
+                commit: commit.clone(),
+                place: file.path,
+            })
+            .collect::<Vec<_>>()
+    };
+    newest.flat_map(of).collect()
+}
