@@ -357,6 +357,7 @@ fn scope(world: &common::World) -> Scope {
         holds: false,
         replicas: false,
         removed: None,
+        used: 0,
         depth: 5,
         git: false,
         rights: true,

@@ -182,6 +182,7 @@ impl Context {
             holds: false,
             replicas: false,
             removed: None,
+            used: 0,
             depth: 50,
             git: true,
             rights: true,

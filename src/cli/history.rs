@@ -45,6 +45,7 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     };
     let mut scope = context.scope(kind, name, &args.source);
     scope.depth = args.limit;
+    scope.used = args.limit;
     scope.rights = false;
     let now = jiff::Timestamp::now();
     let sight = observe(&context.clients, &scope, now).await?;
@@ -64,7 +65,10 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
         );
     keep_since(&mut timeline, args.since, now);
     timeline.entries.truncate(args.limit);
-    let report = HistoryReport::new(&sight.observation.target.to_string(), &timeline, now);
+    let target = &sight.observation.target;
+    let git = sight.observation.git.as_ref();
+    let report = HistoryReport::new(&target.to_string(), &timeline, now)
+        .with_used(git.map_or(&[], |git| &git.used_changes), &target.namespace);
     ui.result(&report, &report.text(ui.style()), None);
     Ok(ExitStatus::Success)
 }

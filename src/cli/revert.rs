@@ -124,16 +124,15 @@ async fn touched(
         Ok(found) => found,
         Err(blocker) => return Err(refused(Refusal::one(blocker))),
     };
-    if found.changed.is_empty() {
+    let by_use = found.changed.is_empty();
+    let shows = if by_use { &found.users } else { &found.changed };
+    if shows.is_empty() {
         return Err(no_workload(&found));
     }
-    let looks = found
-        .changed
-        .iter()
-        .map(|target| is_absent(context, target));
+    let looks = shows.iter().map(|target| is_absent(context, target));
     let absent = futures::future::join_all(looks).await;
     let mut here: Vec<WorkloadRef> = Vec::new();
-    for (target, is_absent) in found.changed.iter().zip(absent) {
+    for (target, is_absent) in shows.iter().zip(absent) {
         if is_absent {
             ui.note(&format!(
                 "{} in namespace {} is not in this cluster: its rollout is not waited for",
@@ -145,7 +144,15 @@ async fn touched(
         }
     }
     if here.is_empty() {
-        here.extend(found.changed.first().cloned());
+        here.extend(shows.first().cloned());
+    }
+    if by_use {
+        let names: Vec<String> = here.iter().map(WorkloadRef::short).collect();
+        ui.note(&format!(
+            "{} changed no workload; {} is judged, whose pods use what it changed",
+            found.commit.id.short(),
+            names.join(", ")
+        ));
     }
     Ok((found.commit, here))
 }

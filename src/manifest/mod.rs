@@ -39,6 +39,7 @@ mod tests;
 mod text;
 mod tree;
 mod undo;
+mod used;
 mod verify;
 mod without;
 
@@ -56,6 +57,7 @@ pub use render::to_yaml;
 pub use undo::{
     Field as UndoField, TextConflict, UndoClass, Undone, field_value, merge_text, undo, undo_chosen,
 };
+pub use used::{Used, changed_objects, named_objects, used};
 
 /// Whether Argo CD takes a file of this name for a plain manifest (3.2, `manifestFile` in its
 /// repo-server, without jsonnet).

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PodTemplate, Workload};
+use super::{ObjectRef, PodTemplate, Workload};
 
 /// What becomes of a live object whose document is taken out of Git.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -72,6 +72,9 @@ pub struct Desired {
     /// The document is not in Git any more: then nothing else here counts.
     #[serde(default)]
     pub removal: Option<Removal>,
+    /// Other objects that the same commit changes: they land with it.
+    #[serde(default)]
+    pub along: Vec<ObjectRef>,
 }
 
 impl Desired {
@@ -85,6 +88,7 @@ impl Desired {
             paused: None,
             restarted_at: None,
             removal: None,
+            along: Vec::new(),
         }
     }
 
@@ -113,7 +117,14 @@ impl Desired {
                 .filter(|_| mark != before.template.restarted_at())
                 .map(str::to_owned),
             removal: None,
+            along: Vec::new(),
         }
+    }
+
+    /// The same with other objects that the commit changes.
+    #[must_use]
+    pub fn with(self, along: Vec<ObjectRef>) -> Self {
+        Self { along, ..self }
     }
 
     /// Whether the live workload is as desired.

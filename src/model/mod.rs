@@ -22,6 +22,7 @@ mod safe;
 mod sourcing;
 mod template;
 mod trigger;
+mod usage;
 mod workload;
 
 pub use access::{AccessAnswer, AccessQuery, Allowed};
@@ -42,7 +43,7 @@ pub use manager::{Manager, ManagerTool, managers};
 pub use object::{ObjectRef, WorkloadKind, WorkloadRef};
 pub use observation::{
     ArgoView, ClusterView, Companion, DocumentIndex, Gap, GapReason, GitView, HistoryEnd,
-    Observation, RenderedSource, SideChange, TemplateState,
+    Observation, RenderedSource, SideChange, TemplateState, UsedChange,
 };
 pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};
@@ -51,6 +52,7 @@ pub use sourcing::{
 };
 pub use template::{Coverage, PodTemplate};
 pub use trigger::{Levels, RequestCounter, Severity, TriggerId, TriggerRules};
+pub use usage::Usage;
 pub use workload::{
     ClusterCondition, ClusterEvent, Container, Endpoint, Hpa, Pod, PodProblem, ReplicaSet,
     RolloutState, Termination, Workload,

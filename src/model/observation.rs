@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Application, AutomationView, Blocker, Change, ClusterEvent, Commit, CommitId, Elsewhere,
-    Endpoint, Hpa, Lands, Pod, PodTemplate, Project, ReplicaSet, Rights, Sourcing, TreeNode,
-    Workload, WorkloadRef,
+    Endpoint, Hpa, Lands, ObjectRef, Pod, PodTemplate, Project, ReplicaSet, Rights, Sourcing,
+    TreeNode, Workload, WorkloadRef,
 };
 
 /// Why a read gave nothing.
@@ -179,6 +179,20 @@ pub struct GitView {
     pub companions: Vec<Companion>,
     /// Objects and files that the newest states' commits changed besides the template.
     pub side_changes: Vec<SideChange>,
+    /// Who changed the ConfigMaps and Services that the pods use, newest first; only where that
+    /// was asked.
+    pub used_changes: Vec<UsedChange>,
+}
+
+/// A commit that changed an object which the target's pods use.
+#[derive(Debug, Clone)]
+pub struct UsedChange {
+    /// The object.
+    pub object: ObjectRef,
+    /// Its file as that commit has it.
+    pub path: Arc<str>,
+    /// The commit.
+    pub commit: Commit,
 }
 
 /// What a target's object is rendered from.

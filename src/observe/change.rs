@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Undo;
 use super::search::contains;
 use crate::git::{BlobId, FilePair, GitError, Repository};
+use crate::manifest::used;
 use crate::model::{
     Blocker, Change, ChangedFile, Commit, CommitId, FileText, GitView, LaterChange, WorkloadRef,
 };
@@ -153,7 +154,8 @@ fn file(
     })
 }
 
-/// Whether a file holds the target or goes into what is rendered into it.
+/// Whether a file may hold the target or something that its pods use, or goes into what is rendered
+/// into it.
 fn concerns(git: &GitView, target: &WorkloadRef, file: &ChangedFile) -> bool {
     if let Some(rendered) = &git.rendered {
         let paths = [&file.path, &file.new, &file.old].into_iter().flatten();
@@ -166,9 +168,13 @@ fn concerns(git: &GitView, target: &WorkloadRef, file: &ChangedFile) -> bool {
     if file.path.as_deref() == Some(&git.file) {
         return true;
     }
+    let template = git.states.first().map(|state| &state.template);
     let texts = [&file.before, &file.after].into_iter().flatten();
     let mut texts = texts.filter_map(FileText::text);
-    texts.any(|text| contains(text.as_bytes(), target.name.as_bytes()))
+    texts.any(|text| {
+        let uses = |template| !used(text, (template, &target.namespace)).is_empty();
+        contains(text.as_bytes(), target.name.as_bytes()) || template.is_some_and(uses)
+    })
 }
 
 /// Who changed the file since, where anybody did.

@@ -20,6 +20,7 @@ mod search;
 mod source;
 mod states;
 mod touched;
+mod used;
 
 pub use again::on_new_tip;
 pub use departed::{Departure, departure};
@@ -89,6 +90,8 @@ pub struct Scope {
     /// Where several repositories are rendered into the object: the one that decides the number
     /// of replicas is meant, not the one that decides the image.
     pub replicas: bool,
+    /// How many changes of the ConfigMaps and Services that the pods use are wanted at most.
+    pub used: usize,
     /// How many states of the template are wanted at most.
     pub depth: usize,
     /// The file from which a run took the target's document: the object and the document

@@ -79,7 +79,7 @@ impl Files {
         &self.folder
     }
 
-    fn takes(&self, path: &str) -> bool {
+    pub(super) fn takes(&self, path: &str) -> bool {
         let relative = path
             .strip_prefix(&self.folder)
             .unwrap_or(path)

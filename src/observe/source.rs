@@ -10,7 +10,7 @@ use super::early::Early;
 use super::ground::{self, Grounds};
 use super::search::{Candidate, Files, Found, look_into, search};
 use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
-use super::{Clients, Error, Scope, automation, change, overrides, rendered};
+use super::{Clients, Error, Scope, automation, change, overrides, rendered, used};
 use crate::git::{GitError, Remote, RemoteErrorKind, RemoteUrl, Repository, RepositoryPath};
 use crate::model::{
     Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, GitView, HistoryEnd,
@@ -424,6 +424,13 @@ fn read_documents(
         Some((id, state))
     });
     let companions = companions(repository, &place.tip, &files, scope, (&walked, seen))?;
+    let used_changes = match walked.states.first() {
+        Some(state) if scope.used > 0 => {
+            let pods = (&state.template, &seen.target);
+            used::changes(repository, (&place.tip, &files), pods, scope.used)?
+        }
+        _ => Vec::new(),
+    };
     seen.git = Some(GitView {
         repository: mask_url(&place.remote.configured_url.without_credentials()),
         clone: place.repository.git_dir().display().to_string(),
@@ -444,6 +451,7 @@ fn read_documents(
         resolved,
         change: None,
         companions,
+        used_changes,
     });
     Ok(())
 }
@@ -469,6 +477,7 @@ fn removed(place: &Place, file: &str) -> GitView {
         resolved: None,
         change: None,
         companions: Vec::new(),
+        used_changes: Vec::new(),
         side_changes: Vec::new(),
     }
 }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::source::{Refused, local_clone};
 use super::{Clients, Undo};
 use crate::git::{GitError, Remote, Repository, RepositoryPath};
-use crate::manifest::{Manifest, Object, Path, is_manifest_name};
-use crate::model::{Blocker, Commit, WorkloadKind, WorkloadRef};
+use crate::manifest::{Manifest, Object, Path, is_manifest_name, named_objects};
+use crate::model::{Blocker, Commit, CommitId, ObjectRef, PodTemplate, WorkloadKind, WorkloadRef};
 
 /// The workloads of a commit.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub struct TouchedWorkloads {
     pub added: Vec<WorkloadRef>,
     /// Those that it removed: taking it back brings them back.
     pub removed: Vec<WorkloadRef>,
+    /// Where it changed no workload: those whose pods use a ConfigMap or Service that it changed.
+    pub users: Vec<WorkloadRef>,
 }
 
 /// The workloads whose documents a commit of the clone changed. Documents without a namespace
@@ -107,21 +111,27 @@ fn read(
         changed: Vec::new(),
         added: Vec::new(),
         removed: Vec::new(),
+        users: Vec::new(),
         commit,
     };
     let (mut before, mut after) = (Vec::new(), Vec::new());
+    let mut pairs: Vec<[String; 2]> = Vec::new();
     for pair in repository.file_pairs(&parent, &found.commit.id)? {
         if pair.odd.is_some() {
             continue;
         }
-        for (side, list) in [(&pair.old, &mut before), (&pair.new, &mut after)] {
+        let mut texts = [String::new(), String::new()];
+        let sides = [(&pair.old, &mut before), (&pair.new, &mut after)];
+        for ((side, list), kept) in sides.into_iter().zip(&mut texts) {
             if let Some((path, id)) = side
                 && is_manifest_name(path)
+                && let Ok(text) = String::from_utf8(repository.blob_bytes(id)?)
             {
-                let bytes = repository.blob_bytes(id)?;
-                list.extend(workloads(bytes, namespace));
+                list.extend(workloads(&text, namespace));
+                *kept = text;
             }
         }
+        pairs.push(texts);
     }
     for (target, value) in &after {
         let was = before.iter().find(|(own, _)| own == target);
@@ -135,16 +145,60 @@ fn read(
         .iter()
         .filter(|(own, _)| !after.iter().any(|(target, _)| target == own));
     found.removed = gone.map(|(target, _)| target.clone()).collect();
+    if found.changed.is_empty() && found.added.is_empty() && found.removed.is_empty() {
+        found.users = users(repository, &found.commit.id, (&pairs, namespace))?;
+    }
     Ok(Ok(found))
 }
 
-type Document = (WorkloadRef, Option<serde_json::Value>);
+/// The workloads at a commit whose pods use an object that differs between two texts.
+fn users(
+    repository: &Repository,
+    commit: &CommitId,
+    (pairs, namespace): (&[[String; 2]], &str),
+) -> Result<Vec<WorkloadRef>, GitError> {
+    let mut changed: Vec<(ObjectRef, Value)> = Vec::new();
+    for [before, after] in pairs {
+        let (old, new) = (
+            named_objects(before, namespace),
+            named_objects(after, namespace),
+        );
+        changed.extend(old.iter().filter(|own| !new.contains(own)).cloned());
+        changed.extend(new.into_iter().filter(|own| !old.contains(own)));
+    }
+    changed.retain(|(object, _)| matches!(object.kind.as_str(), "ConfigMap" | "Service"));
+    if changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for file in repository.files_under(commit, "", true)? {
+        if !is_manifest_name(&file.path) {
+            continue;
+        }
+        let Ok(text) = String::from_utf8(repository.blob_bytes(&file.id)?) else {
+            continue;
+        };
+        for (target, value) in workloads(&text, namespace) {
+            let Some(template) = value.as_ref().and_then(|own| own.pointer("/spec/template"))
+            else {
+                continue;
+            };
+            let template = PodTemplate::new(template.clone());
+            let uses = changed.iter().any(|(object, value)| {
+                object.namespace == target.namespace && template.usage(value).is_some()
+            });
+            if uses && !found.contains(&target) {
+                found.push(target);
+            }
+        }
+    }
+    Ok(found)
+}
+
+type Document = (WorkloadRef, Option<Value>);
 
 /// The workloads of a file; nothing where it is no plain manifest.
-fn workloads(bytes: Vec<u8>, namespace: &str) -> Vec<Document> {
-    let Ok(text) = String::from_utf8(bytes) else {
-        return Vec::new();
-    };
+fn workloads(text: &str, namespace: &str) -> Vec<Document> {
     let Ok(manifest) = Manifest::parse(text) else {
         return Vec::new();
     };

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::along::{along, notes};
 use super::assemble::{Parts, assemble};
 use super::build::{EditedFile, Prepared, name_gaps};
 use super::document::{Document, TEMPLATE};
@@ -42,15 +43,14 @@ pub(super) fn prepare(
     let (Some(before), Some(fields)) = (document.fields(), after.fields()) else {
         return Err(Refusal::one(no_template(&git.file)));
     };
-    refusal.blockers.extend(content_blockers(
-        observation,
-        (&before.template, &fields.template),
-        choice.as_ref(),
-    ));
+    let templates = (&before.template, &fields.template);
+    let blockers = content_blockers(observation, templates, choice.as_ref());
+    refusal.blockers.extend(blockers);
     let mut target = describe(observation, (&document, &after), choice.as_ref(), request);
     sources::place(&mut target, git, &files);
     let mut warnings = warnings(observation, choice.as_ref(), timeline);
-    warnings.extend(sources::shared(&also));
+    let pods = (&fields.template, &observation.target);
+    warnings.extend(notes((&files, &also), pods));
     refusal.blockers.extend(unasked(&target, &also, request));
     warnings.extend(intent_warnings(observation, &document, request));
     warnings.extend(tools.warnings(observation, request));
@@ -63,7 +63,7 @@ pub(super) fn prepare(
     if !refusal.is_empty() {
         return Err(refusal);
     }
-    let desired = aim(request, &before, &fields);
+    let desired = aim(request, &before, &fields).with(along(&files, &observation.target));
     let mut course = Course {
         changes_git,
         terminate: landing.terminate,

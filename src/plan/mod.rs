@@ -5,6 +5,7 @@
 //! left to choose at execution.
 
 mod adopt;
+mod along;
 mod argo;
 mod assemble;
 mod blockers;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::human::{Style, ago, duration_words, one_line, table};
-use crate::model::Gap;
+use crate::model::{Gap, UsedChange};
 use crate::plan::API_VERSION;
 use crate::timeline::{Entry, Grade, Timeline};
 
@@ -47,6 +47,27 @@ pub struct HistoryEntryReport {
     pub folded: Vec<String>,
 }
 
+/// A commit that changed a ConfigMap or a Service which the pods use, and no pod template.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsedChangeReport {
+    /// The object, as KIND/NAME.
+    pub object: String,
+    /// Its file.
+    pub path: String,
+    /// The commit's full id.
+    pub commit: String,
+    /// The commit's author.
+    pub author: String,
+    /// The commit's subject.
+    pub subject: String,
+    /// When it was committed.
+    #[schemars(with = "String")]
+    pub committed_at: Timestamp,
+    /// The command that takes it back.
+    pub take_back: String,
+}
+
 /// The timeline of one target.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +80,9 @@ pub struct HistoryReport {
     pub target: String,
     /// The entries, newest first.
     pub entries: Vec<HistoryEntryReport>,
+    /// Commits that changed what the pods use and no pod template, newest first.
+    #[serde(default)]
+    pub used: Vec<UsedChangeReport>,
     /// Sources that could not be read.
     pub gaps: Vec<Gap>,
     /// Exit code.
@@ -78,9 +102,22 @@ impl HistoryReport {
                 .iter()
                 .map(|entry| report(entry, now))
                 .collect(),
+            used: Vec::new(),
             gaps: timeline.missing.clone(),
             exit_code: 0,
         }
+    }
+
+    /// With the changes of what the pods use; those of a commit that is a release are part of it.
+    #[must_use]
+    pub fn with_used(mut self, changes: &[UsedChange], namespace: &str) -> Self {
+        let is_release = |change: &&UsedChange| {
+            let mut commits = self.entries.iter().filter_map(|own| own.commit.as_deref());
+            commits.any(|id| id == change.commit.id.as_str())
+        };
+        let others = changes.iter().filter(|change| !is_release(change));
+        self.used = others.map(|change| used(change, namespace)).collect();
+        self
     }
 
     /// The table for people. On a narrow terminal subject and reason stand below it.
@@ -123,6 +160,17 @@ impl HistoryReport {
                 entry.folded.join("; ")
             ));
         }
+        for change in &self.used {
+            text.push_str(&format!(
+                "{} was changed {} by {}: {} ({}); `{}`\n",
+                change.object,
+                ago(change.committed_at, style.now),
+                change.commit.get(..7).unwrap_or(&change.commit),
+                one_line(&change.subject, 60),
+                one_line(&change.author, 40),
+                change.take_back
+            ));
+        }
         for gap in &self.gaps {
             text.push_str(&format!("not seen: {}\n", one_line(&gap.to_string(), 300)));
         }
@@ -132,6 +180,19 @@ impl HistoryReport {
 
 /// From this many columns on everything stands in one table.
 const WIDE: usize = 120;
+
+fn used(change: &UsedChange, namespace: &str) -> UsedChangeReport {
+    let commit = &change.commit;
+    UsedChangeReport {
+        object: format!("{}/{}", change.object.kind, change.object.name),
+        path: change.path.to_string(),
+        commit: commit.id.as_str().to_owned(),
+        author: one_line(&commit.author.name, 80),
+        subject: one_line(commit.subject(), 200),
+        committed_at: commit.time,
+        take_back: format!("unship revert {} -n {namespace}", commit.id.short()),
+    }
+}
 
 fn subject(entry: &HistoryEntryReport) -> String {
     let Some(subject) = &entry.subject else {

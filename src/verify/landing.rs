@@ -97,6 +97,9 @@ pub fn judge_landing(
         };
     }
     let synced = application.resource(object).map(|resource| resource.sync);
+    if let Some(other) = not_synced(application, &desired.along) {
+        return Landing::waiting(format!("the sync of {other}{}", running(application)));
+    }
     match (synced, is_live) {
         (Some(SyncStatus::Synced), true) => Landing {
             verdict: Verdict::Holds,
@@ -113,6 +116,15 @@ pub fn judge_landing(
         }
         (None, _) => Landing::waiting(format!("an entry for {object} in the Application")),
     }
+}
+
+/// The first of the objects that go along which this Application has and did not sync yet. It may
+/// lie in another Application's folder: then nothing is known of it here.
+fn not_synced<'d>(application: &Application, along: &'d [ObjectRef]) -> Option<&'d ObjectRef> {
+    along.iter().find(|object| {
+        let entry = application.resource(object);
+        entry.is_some_and(|entry| entry.sync != SyncStatus::Synced)
+    })
 }
 
 /// What is still missing in the Application that makes the target's own: it must have compared a
@@ -271,6 +283,33 @@ mod tests {
                 .evidence
                 .contains("Application shop: the sync failed"),
             "{landing:?}"
+        );
+    }
+
+    #[test]
+    fn objects_that_go_along_are_waited_for_where_the_application_has_them() {
+        let object = |name: &str| ObjectRef {
+            group: String::new(),
+            kind: "ConfigMap".to_owned(),
+            namespace: "shop".to_owned(),
+            name: name.to_owned(),
+        };
+        let mut app = shop("2", "2", "Succeeded");
+        app.resources = ["Synced", "OutOfSync"]
+            .into_iter()
+            .map(|status| {
+                let status = json!({"kind": "ConfigMap", "namespace": "shop", "version": "v1",
+                    "name": status.to_lowercase(), "status": status});
+                let app = json!({"metadata": {"name": "a"}, "status": {"resources": [status]}});
+                Application::from_json(&app).unwrap().resources.remove(0)
+            })
+            .collect();
+        let (synced, other) = (object("synced"), object("elsewhere"));
+        assert_eq!(not_synced(&app, &[synced.clone(), other.clone()]), None);
+        let waits = object("outofsync");
+        assert_eq!(
+            not_synced(&app, &[synced, waits.clone(), other]),
+            Some(&waits)
         );
     }
 

@@ -77,6 +77,75 @@ pub(crate) fn a_commit_is_taken_back_below_later_work(world: &'static World) {
     assert_eq!(stage.commits_since(&later).len(), 1);
 }
 
+/// A release that no pod template shows: the Service selects other pods. It is found in the
+/// history and taken back, named by its commit alone.
+pub(crate) fn a_selector_is_taken_back(world: &'static World) {
+    let stage = Stage::new(world, "selector", (GOOD, &Setting::default()));
+    let selector = ("selector:\n    app: zai-proxy\n    variant: production", "");
+    let green = selector.0.replace("production", "green  # the new ones");
+    let bad = change(&stage, "chore: switch to green", &[(selector.0, &green)]);
+    let tip = stage.commit_of_others("5.0.1");
+    stage.team().push();
+    stage.refresh();
+    stage.wait_service(|service| service["spec"]["selector"]["variant"] == "green");
+    let user = stage.user();
+    let told = user.on_target("history", &[]).ends_with(0);
+    told.has("/used/0/object", "Service/zai-proxy")
+        .has("/used/0/commit", bad.as_str())
+        .says("/used/0/takeBack", &bad[..7]);
+    let run = user
+        .run(&["revert", &bad, "-n", &stage.name, "--yes"])
+        .ends_with(0);
+    run.has("/state", "succeeded").all_checks_hold();
+    stage.wait_service(|service| service["spec"]["selector"]["variant"] == "production");
+    assert_eq!(
+        stage.file_at("refs/heads/main", MANIFEST),
+        stage.manifest(GOOD)
+    );
+    assert_eq!(stage.commits_since(&tip).len(), 1);
+}
+
+/// A ConfigMap that the pods take at their start, in a file of its own: with the workload named it
+/// is taken back, and that running pods keep the old values is said.
+pub(crate) fn a_config_map_is_taken_back(world: &'static World) {
+    let stage = Stage::new(world, "config-map", (GOOD, &Setting::default()));
+    let uses = "          envFrom:\n            - configMapRef: {name: settings}\n          env:\n";
+    change(&stage, "feat: settings", &[("          env:\n", uses)]);
+    let first = settings("info");
+    let team = stage.team();
+    team.commit("feat: settings", &[(SETTINGS, Some(&first))]);
+    team.push();
+    stage.refresh();
+    stage.wait_env_from("settings");
+    let bad = team.commit("chore: more words", &[(SETTINGS, Some(&settings("trace")))]);
+    team.push();
+    stage.refresh();
+    let user = stage.user();
+    let revert = ["revert", &bad, "zai-proxy", "-n", &stage.name];
+    let plan = user
+        .run(&[&revert[..], &["--dry-run"]].concat())
+        .ends_with(0);
+    let warnings = plan.json["warnings"].to_string();
+    assert!(
+        warnings.contains("keep the old ConfigMap/settings"),
+        "{warnings}"
+    );
+    plan.has("/undo/0/path", SETTINGS);
+    let run = user.run(&[&revert[..], &["--yes"]].concat()).ends_with(0);
+    run.has("/state", "succeeded").all_checks_hold();
+    assert_eq!(stage.file_at("refs/heads/main", SETTINGS), first);
+    let entry = stage.application()["status"]["resources"].clone();
+    let entry = entry
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|own| own["kind"] == "ConfigMap");
+    assert_eq!(
+        entry.map(|own| own["status"].clone()),
+        Some("Synced".into())
+    );
+}
+
 /// A field that something else has changed since is named with that commit, and left.
 pub(crate) fn what_was_changed_since_is_left(world: &'static World) {
     let stage = Stage::new(world, "revert-partly", (GOOD, &Setting::default()));

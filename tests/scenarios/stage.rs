@@ -413,6 +413,31 @@ impl Stage {
             });
     }
 
+    /// Waits until the live Service is as wanted.
+    pub(crate) fn wait_service(&self, is_so: impl Fn(&Value) -> bool) {
+        self.world.until("the Service changes", || {
+            let seen = self.get(Kind::Service).ok_or_else(|| self.shipped())?;
+            if is_so(&seen) {
+                Ok(())
+            } else {
+                Err(seen["spec"].to_string())
+            }
+        });
+    }
+
+    /// Waits until the pods take variables from a ConfigMap.
+    pub(crate) fn wait_env_from(&self, name: &str) {
+        self.world.until("the pods use the ConfigMap", || {
+            let seen = self.get(Kind::Deployment).ok_or_else(|| self.shipped())?;
+            let from = &seen["spec"]["template"]["spec"]["containers"][0]["envFrom"][0];
+            if from["configMapRef"]["name"] == name {
+                Ok(())
+            } else {
+                Err(seen["spec"].to_string())
+            }
+        });
+    }
+
     /// Waits until a pod of the bad release is in CrashLoopBackOff.
     pub(crate) fn wait_crashing(&self) {
         self.world

@@ -64,6 +64,7 @@ fn git(text: &str) -> GitView {
         resolved: None,
         change: None,
         companions: vec![],
+        used_changes: Vec::new(),
         side_changes: vec![],
     }
 }

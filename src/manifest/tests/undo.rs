@@ -417,6 +417,16 @@ fn an_edit_that_anchors_make_unsafe_is_refused() {
 }
 
 #[test]
+fn a_comment_that_would_end_up_in_a_block_scalar_is_named() {
+    refused(
+        "   # c\nimage: |\n x\n'x y': x\n1: x\n",
+        "   # c\n'x y': x\n1: x\n",
+        "   # c\n1: x\n",
+        "a comment that stands deeper",
+    );
+}
+
+#[test]
 fn what_is_no_yaml_is_refused_with_the_text_it_is_in() {
     let template = "a: {{ .Values.a }}\n{{- if .x }}\nb: 1\n{{- end }}\n";
     refused(

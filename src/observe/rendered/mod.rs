@@ -421,6 +421,7 @@ fn view(
         overrides: Vec::new(),
         change: None,
         companions: Vec::new(),
+        used_changes: Vec::new(),
         named_in: Vec::new(),
         states: walked.states,
         rendered: Some(RenderedSource {

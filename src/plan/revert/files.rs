@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{FieldUndo, PlannedUndo};
 use crate::manifest::{
-    Manifest, Path, UndoClass, UndoField, Undone, field_value, is_manifest_name, merge_text, undo,
-    undo_chosen,
+    Manifest, Path, UndoClass, UndoField, Undone, changed_objects, field_value, is_manifest_name,
+    merge_text, undo, undo_chosen, used,
 };
-use crate::model::{Change, ChangedFile, FileText, GitView, WorkloadRef};
+use crate::model::{Change, ChangedFile, FileText, GitView, ObjectRef, PodTemplate, WorkloadRef};
 use crate::plan::build::EditedFile;
 use crate::plan::document::open;
 use crate::plan::{Blocker, Refusal};
@@ -21,8 +21,9 @@ pub(super) struct FileUndo<'c> {
     pub(super) edited: Option<EditedFile>,
 }
 
-/// Takes the commit's files back, all of them or the target's document only. Nothing is given
-/// where one of them cannot be done.
+/// Takes the commit's files back: all of them, or the target's document only, and where the commit
+/// left that alone the objects that the target's pods use. Nothing is given where one of them
+/// cannot be done.
 pub(super) fn take_back<'c>(
     git: &GitView,
     change: &'c Change,
@@ -39,6 +40,14 @@ pub(super) fn take_back<'c>(
         match outcome {
             Ok(undo) => found.extend(undo),
             Err(blocker) => refusal.blockers.push(blocker),
+        }
+    }
+    if found.is_empty() && refusal.is_empty() {
+        for file in &change.files {
+            match of_used(git, file, target) {
+                Ok(undo) => found.extend(undo),
+                Err(blocker) => refusal.blockers.push(blocker),
+            }
         }
     }
     if found.is_empty() && refusal.is_empty() {
@@ -147,12 +156,71 @@ fn of_target<'c>(
     }))
 }
 
+/// The objects of a file that the target's pods use; `None` where the commit did nothing to them.
+fn of_used<'c>(
+    git: &GitView,
+    file: &'c ChangedFile,
+    target: &WorkloadRef,
+) -> Result<Option<FileUndo<'c>>, Blocker> {
+    let text = |side: &'c Option<FileText>| side.as_ref().and_then(FileText::text);
+    let (Some(before), Some(after), Some(path)) =
+        (text(&file.before), text(&file.after), &file.path)
+    else {
+        return Ok(None);
+    };
+    let Some(template) = git.states.first().map(|state| &state.template) else {
+        return Ok(None);
+    };
+    let names = used_either(before, after, (template, &target.namespace));
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let head = text(&file.head).unwrap_or_default();
+    let chosen = |value: &Value| names.iter().any(|object| is_object(value, object));
+    let undone = refused(path, undo_chosen((before, after, head), &chosen))?;
+    let edited = (undone.text != head).then(|| EditedFile {
+        path: path.clone(),
+        before: head.to_owned(),
+        after: undone.text.clone(),
+        gone: false,
+        added: false,
+    });
+    Ok(Some(FileUndo {
+        file,
+        path: path.clone(),
+        undone,
+        edited,
+    }))
+}
+
+/// The objects that the pods use as one of two texts has them, and that differ in them: a Service
+/// whose selector has moved away is used no more.
+fn used_either(
+    before: &str,
+    after: &str,
+    (template, namespace): (&PodTemplate, &str),
+) -> Vec<ObjectRef> {
+    let changed = changed_objects(before, after, namespace);
+    let sides = [before, after].into_iter();
+    let used = sides.flat_map(|text| used(text, (template, namespace)));
+    let mut found: Vec<ObjectRef> = used
+        .map(|own| own.object)
+        .filter(|object| changed.contains(object))
+        .collect();
+    found.dedup();
+    found
+}
+
+fn is_object(value: &Value, object: &ObjectRef) -> bool {
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
+    text("/kind") == Some(&object.kind)
+        && text("/metadata/name") == Some(&object.name)
+        && text("/metadata/namespace").is_none_or(|own| own == object.namespace)
+}
+
 /// Whether a document is the target, or a List that holds it.
 fn is_target(value: &Value, target: &WorkloadRef) -> bool {
-    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
-    let own = text("/kind") == Some(target.kind.as_str())
-        && text("/metadata/name") == Some(&target.name)
-        && text("/metadata/namespace").is_none_or(|own| own == target.namespace);
+    let own = is_object(value, &target.object());
     let items = value.get("items").and_then(Value::as_array);
     own || items.is_some_and(|items| items.iter().any(|item| is_target(item, target)))
 }

@@ -5,6 +5,7 @@ mod files;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::along::{along, notes};
 use super::assemble::{Parts, assemble};
 use super::build::{EditedFile, Prepared};
 use super::document::Document;
@@ -205,13 +206,14 @@ fn plan(
     sources::place(&mut target, git, &edited);
     in_words(&mut target, change, &lists);
     let mut warnings = warnings(observation, None, timeline);
-    warnings.extend(sources::shared(&also));
+    let pods = (&fields.template, &observation.target);
+    warnings.extend(notes((&edited, &also), pods));
     warnings.extend(partly(&lists));
     let tools = tools(observation, request, templates);
     warnings.extend(tools.warnings(observation, request));
     let changes_git = !edited.is_empty();
-    let notes = (&mut refusal, &mut warnings);
-    let landing = landing_of(observation, request, changes_git, notes);
+    let found = (&mut refusal, &mut warnings);
+    let landing = landing_of(observation, request, changes_git, found);
     if !refusal.is_empty() {
         return Err(refusal);
     }
@@ -242,8 +244,8 @@ fn plan(
     plan.note_tools(tools);
     Ok(Outcome::Plan(Box::new(Prepared {
         plan,
+        desired: Desired::between(Some(&before), &fields).with(along(&edited, &observation.target)),
         files: edited,
-        desired: Desired::between(Some(&before), &fields),
         patch: None,
         git: None,
     })))
@@ -269,7 +271,8 @@ fn before_text(
     (edited, document): (&[EditedFile], &Document),
 ) -> String {
     let is_all = matches!(request.intent, Intent::Revert { all: true, .. });
-    match is_all || git.rendered.is_some() {
+    let others = edited.iter().any(|file| file.path != git.file);
+    match is_all || others || git.rendered.is_some() {
         true => edited.iter().map(|file| file.before.as_str()).collect(),
         false => document.whole().unwrap_or_default(),
     }

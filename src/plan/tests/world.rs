@@ -118,6 +118,7 @@ pub(super) fn world(steps: &[Shipped]) -> Observation {
             resolved: None,
             change: None,
             companions: vec![],
+            used_changes: Vec::new(),
             side_changes: vec![],
         }),
         signs_commits: Some(false),

@@ -191,6 +191,7 @@ pub(super) fn world(extra: &str) -> Observation {
             resolved: None,
             change: None,
             companions: vec![],
+            used_changes: Vec::new(),
             side_changes: vec![],
         }),
         signs_commits: None,
