@@ -1,8 +1,9 @@
 //! The files at the tip of the branch that ships a target, for what is told from texts alone.
 
+use super::clones::Refused;
 use super::ground::{Grounds, opened};
+use super::place::{own_place, own_scope};
 use super::rendered::CommitFiles;
-use super::source::{Refused, own_place, own_scope};
 use super::{Clients, Scope, Sight};
 use crate::git::{GitError, RepositoryPath};
 use crate::model::{Blocker, CommitId, Elsewhere, Sourcing};

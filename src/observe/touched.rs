@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::source::{Refused, local_clone};
+use super::clones::{Refused, local_clone};
 use super::{Clients, Undo};
 use crate::git::{GitError, Remote, Repository, RepositoryPath};
 use crate::manifest::{Manifest, Object, Path, is_manifest_name, named_objects};
