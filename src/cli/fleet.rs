@@ -13,7 +13,7 @@ use crate::execute::fleet::store::{Keeper, StoredFleet, StoredMember, load, name
 use crate::execute::journal::{Reach, new_run_id};
 use crate::exit::ExitStatus;
 use crate::model::{ImageRef, RunId, WorkloadRef};
-use crate::observe::{Scope, Sight, elsewhere_in_git, observe_many};
+use crate::observe::{Scope, Sight, automation_of_many, elsewhere_in_git, observe_many};
 use crate::plan::fleet::{Member, Share, stages, together};
 use crate::plan::{Decision, Intent, Request, Route};
 use crate::report::{FleetReport, FleetTarget, RunState};
@@ -103,6 +103,8 @@ pub(super) async fn run(
     let mut planned = plan(&wanted, looks, &verified);
     let mut report = FleetReport::new("", &wanted.subject, planned.rows.clone());
     report.diffs = std::mem::take(&mut planned.diffs);
+    report.warnings = planned.warnings();
+    let warnings = report.warnings.clone();
     report.elsewhere.clone_from(&elsewhere);
     let is_over = nothing_to_do(&planned, wanted.staging, &mut report);
     if is_over || wanted.acting.dry_run.is_some() {
@@ -130,6 +132,7 @@ pub(super) async fn run(
     let mut report = Box::pin(carry_out(setup, keeper, stored)).await?;
     report.elsewhere.extend(elsewhere);
     report.left_out = planned.left_out;
+    report.warnings = warnings;
     Ok(finish(&report, ui))
 }
 
@@ -180,7 +183,10 @@ async fn look(context: &Context, wanted: &Wanted<'_>) -> Result<Vec<Sight>, Fail
     };
     let scopes: Vec<Scope> = wanted.requests.iter().map(scope).collect();
     let looks = observe_many(&context.clients, &scopes, Timestamp::now()).await;
-    Ok(looks.into_iter().collect::<Result<_, _>>()?)
+    let mut looks: Vec<Sight> = looks.into_iter().collect::<Result<_, _>>()?;
+    // A revert may set an image as well; what it sets is not known before it is planned.
+    automation_of_many(&context.clients, &mut looks).await;
+    Ok(looks)
 }
 
 /// Whether the fleet ends before it begins; the report says how.
@@ -221,6 +227,8 @@ struct Planned {
     stages: Vec<usize>,
     diffs: Vec<String>,
     left_out: Vec<String>,
+    /// What the plans warn of, with the targets that it is about.
+    warned: Vec<(String, Vec<String>)>,
     /// One of the looks: whose identity commits.
     sight: Option<Sight>,
 }
@@ -249,6 +257,7 @@ fn plan(wanted: &Wanted<'_>, looks: Vec<Sight>, verified: &[String]) -> Planned 
         stages: Vec::new(),
         diffs: Vec::new(),
         left_out: Vec::new(),
+        warned: Vec::new(),
         sight,
     };
     for (member, decision) in members.iter().zip(&planned.decisions) {
@@ -288,6 +297,9 @@ impl Planned {
                     row.file.clone_from(&own.file);
                     row.reason.clone_from(&own.to.reason);
                 }
+                for warning in &plan.warnings {
+                    self.warn(warning, &row.target);
+                }
                 self.members.push(StoredMember {
                     request: member.request.pinned_to(plan),
                     effect_id: (!plan.commits.is_empty()).then(|| plan.effect_id.clone()),
@@ -308,6 +320,33 @@ impl Planned {
             }
         }
         self.rows.push(row);
+    }
+
+    fn warn(&mut self, warning: &str, target: &str) {
+        match self.warned.iter_mut().find(|(own, _)| own == warning) {
+            Some((_, targets)) => targets.push(target.to_owned()),
+            None => self
+                .warned
+                .push((warning.to_owned(), vec![target.to_owned()])),
+        }
+    }
+
+    /// Each warning once, with the first of its targets.
+    fn warnings(&self) -> Vec<String> {
+        const NAMED: usize = 3;
+        let line = |(warning, targets): &(String, Vec<String>)| {
+            let mut names = targets
+                .iter()
+                .take(NAMED)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            if targets.len() > NAMED {
+                names.push_str(&format!(" and {} more", targets.len() - NAMED));
+            }
+            format!("{names}: {warning}")
+        };
+        self.warned.iter().map(line).collect()
     }
 
     /// Gives every member its stage.

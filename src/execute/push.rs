@@ -348,7 +348,6 @@ async fn attempt(run: &mut Run, commit: &CommitId) -> Result<Attempt, Error> {
     let began = Instant::now();
     let outcome = path.push(&remote, commit, &branch).await?;
     (run.setup.crash)("pushed");
-    let no_right = "the remote does not let this identity push";
     match outcome {
         PushOutcome::Pushed { .. } | PushOutcome::UpToDate => {
             pushed(run, began, commit, &branch)?;
@@ -363,13 +362,8 @@ async fn attempt(run: &mut Run, commit: &CommitId) -> Result<Attempt, Error> {
             Ok(Attempt::End(end))
         }
         PushOutcome::AuthFailed { text } | PushOutcome::RepositoryNotFound { text } => {
-            run.close("push", began, "failed", no_right)?;
-            let reason = no_right.to_owned();
-            let refused = request::Refused {
-                reason,
-                text,
-                url: None,
-            };
+            run.close("push", began, "failed", request::NO_RIGHT)?;
+            let refused = request::Refused::no_right(text);
             let end = request::hand_over(run, commit, refused).await?;
             Ok(Attempt::End(end))
         }

@@ -24,6 +24,20 @@ pub(super) struct Refused {
     pub url: Option<String>,
 }
 
+/// In one wording for a run and a fleet.
+pub(super) const NO_RIGHT: &str = "the remote does not let this identity push";
+
+impl Refused {
+    /// The remote knows who this is and takes nothing from them.
+    pub(super) fn no_right(text: String) -> Self {
+        Self {
+            reason: NO_RIGHT.to_owned(),
+            text,
+            url: None,
+        }
+    }
+}
+
 /// Pushes the same commit to `unship/<plan id>`; where even that is refused, writes a
 /// request file.
 pub(super) async fn hand_over(
@@ -94,7 +108,7 @@ pub(super) async fn hand_over(
 }
 
 /// Whether the side branch has the commit, and the address for a pull request.
-fn taken(outcome: PushOutcome) -> (bool, Option<String>) {
+pub(super) fn taken(outcome: PushOutcome) -> (bool, Option<String>) {
     match outcome {
         PushOutcome::Pushed { url, .. } => (true, url),
         PushOutcome::UpToDate => (true, None),
@@ -108,7 +122,7 @@ fn taken(outcome: PushOutcome) -> (bool, Option<String>) {
     }
 }
 
-fn one_text(refused: &Refused) -> String {
+pub(super) fn one_text(refused: &Refused) -> String {
     let text = plain(&mask_text(refused.text.trim()));
     if text.is_empty() {
         return refused.reason.clone();

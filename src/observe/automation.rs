@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use super::{Clients, Scope};
+use super::{Clients, Scope, Sight};
 use crate::automation::{Matter, PINS, TOOL_TEXTS, matters};
 use crate::cluster::ToolObjects;
 use crate::git::{FileMode, GitError, Repository};
@@ -58,6 +58,45 @@ pub(super) fn read(
         && let Err(error) = held(repository, &git.tip, target, view)
     {
         view.gaps.push(pins_unread(error.to_string()));
+    }
+}
+
+/// The same for targets that were looked at together: cluster and each tip are asked once.
+pub async fn automation_of_many(clients: &Clients, sights: &mut [Sight]) {
+    let objects = match &clients.cluster {
+        Ok(cluster) => cluster.tool_objects().await,
+        Err(_) => ToolObjects::default(),
+    };
+    let mut known: BTreeMap<(String, String), AutomationView> = BTreeMap::new();
+    for sight in sights {
+        let (Some(path), Some(git)) = (&sight.repository, &sight.observation.git) else {
+            continue;
+        };
+        let key = (git.clone.clone(), git.tip.to_string());
+        if !known.contains_key(&key) {
+            let (path, tip) = (path.clone(), git.tip.clone());
+            let read = tokio::task::spawn_blocking(move || {
+                let repository = path.open().map_err(|error| gap(error.to_string()))?;
+                files(&repository, &tip)
+            });
+            let read = match read.await {
+                Ok(read) => read,
+                Err(error) => Err(gap(error.to_string())),
+            };
+            let mut view = AutomationView {
+                objects: objects.objects.clone(),
+                gaps: objects.gaps.clone(),
+                ..AutomationView::default()
+            };
+            match read {
+                Ok(files) => view.files = files,
+                Err(gap) => view.gaps.push(gap),
+            }
+            known.insert(key.clone(), view);
+        }
+        if let Some(view) = known.get(&key) {
+            sight.observation.automation = view.clone();
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod touched;
 mod used;
 
 pub use again::on_new_tip;
+pub use automation::automation_of_many;
 pub use departed::{Departure, departure};
 pub use early::tip_of_clone;
 pub use files::{TipFiles, Unreadable, tip_files};

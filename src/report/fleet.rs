@@ -49,6 +49,66 @@ pub struct FleetCommit {
     pub pushed: bool,
 }
 
+/// A stage that a human has to bring in.
+#[derive(Debug)]
+pub struct FleetRequest<'a> {
+    /// What is done.
+    pub subject: &'a str,
+    /// The repository, without credentials.
+    pub repository: &'a str,
+    /// The branch that takes no push.
+    pub branch: &'a str,
+    /// Why, in the remote's words.
+    pub reason: &'a str,
+    /// The branch that has the commit, where one does.
+    pub side: Option<&'a str>,
+    /// Where a pull request is opened.
+    pub url: Option<&'a str>,
+    /// The commit's message: it names every target.
+    pub message: &'a str,
+    /// The diffs, one file each; environment values are masked.
+    pub diffs: &'a [String],
+    /// The fleet's id.
+    pub fleet: &'a str,
+}
+
+/// The request as Markdown.
+#[must_use]
+pub fn fleet_request(request: &FleetRequest<'_>) -> String {
+    let FleetRequest {
+        subject,
+        repository,
+        branch,
+        reason,
+        side,
+        url,
+        message,
+        diffs,
+        fleet,
+    } = request;
+    let what = match (side, url) {
+        (Some(side), Some(url)) => {
+            format!("The commit waits on `{side}`. Open a pull request: {url}")
+        }
+        (Some(side), None) => {
+            format!("The commit waits on `{side}`. Open a pull request from it to `{branch}`.")
+        }
+        (None, _) => format!(
+            "Nothing could be pushed. Make these changes on `{branch}`, in one commit; values that are masked below stay as they are."
+        ),
+    };
+    let mut out = format!(
+        "# {}\n\n`{branch}` of {repository} takes no push from this identity: {}\n\n{what}\n\nThen `unship continue {fleet}` waits for it, verifies it and goes on.\n\n```text\n{}\n```\n",
+        one_line(subject, 200),
+        one_line(reason, 400),
+        crate::model::plain(message.trim_end())
+    );
+    for diff in *diffs {
+        out.push_str(&format!("\n```diff\n{}\n```\n", diff.trim_end()));
+    }
+    out
+}
+
 /// A fleet, planned or carried out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -68,6 +128,9 @@ pub struct FleetReport {
     /// The diffs of a plan, one file each; environment values are masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diffs: Vec<String>,
+    /// What may come in the way afterwards, and for which targets: a tool that sets the image again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What is like these targets and not among them: in Git, but not in this cluster.
     pub elsewhere: Vec<String>,
     /// Targets that were left out, with the reason.
@@ -97,6 +160,7 @@ impl FleetReport {
             targets,
             commits: Vec::new(),
             diffs: Vec::new(),
+            warnings: Vec::new(),
             elsewhere: Vec::new(),
             left_out: Vec::new(),
             state: RunState::Open,
@@ -131,6 +195,10 @@ impl FleetReport {
         out.push_str(&table(&header, &rows, width));
         for place in &self.elsewhere {
             out.push_str(&format!("not in this cluster: {}\n", one_line(place, 200)));
+        }
+        for warning in &self.warnings {
+            let word = Tint::Warn.paint("warning:");
+            out.push_str(&format!("{word} {}\n", one_line(warning, 400)));
         }
         for left in &self.left_out {
             let word = Tint::Warn.paint("left out:");

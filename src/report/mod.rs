@@ -40,7 +40,7 @@ pub use describe::{describe, events_text};
 pub use drill::{DrillReport, DrillTarget, DrillTest, Outcome, Probe, Probes, drill_target};
 pub use explain::{ExplainReport, FieldReport, LinkReport};
 pub use facts::{Facts, PlanFacts, PodFacts, ReleaseFacts, Told};
-pub use fleet::{FleetCommit, FleetReport, FleetTarget};
+pub use fleet::{FleetCommit, FleetReport, FleetRequest, FleetTarget, fleet_request};
 pub use history::{HistoryEntryReport, HistoryReport};
 pub use human::{Style, Tint, ago, counted, duration_words, one_line, table};
 pub use plan::{decision_text, ladder_text, plan_markdown, plan_text, refusal_text};

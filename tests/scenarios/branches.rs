@@ -4,19 +4,24 @@ use crate::repository::{git, install};
 use crate::stage::{GOOD, MANIFEST, Stage};
 use crate::world::World;
 
-const FORGE: &str = "https://forge.example.org/config/pulls/new";
+pub(crate) const FORGE: &str = "https://forge.example.org/config/pulls/new";
 
-/// main is protected: the same commit waits on a branch of its own, the remote's address for a
-/// pull request is shown, and the run goes on once a human has merged it.
-pub(crate) fn a_protected_branch_gets_a_side_branch(world: &'static World) {
-    let story = Stage::with_bad_release(world, "protected");
-    let stage = &story.stage;
+/// main takes no push; for other branches the remote names an address for a pull request.
+pub(crate) fn protect(stage: &Stage) {
     let script = format!(
         "while read -r old new ref; do\n  case $ref in\n  refs/heads/main)\n    \
          echo 'error: main is protected: changes need a pull request' >&2; exit 1 ;;\n  \
          *) echo \"Create a pull request: {FORGE}/${{ref#refs/heads/}}\" >&2 ;;\n  esac\ndone\n"
     );
     install(&stage.bare().join("hooks"), "pre-receive", &script);
+}
+
+/// main is protected: the same commit waits on a branch of its own, the remote's address for a
+/// pull request is shown, and the run goes on once a human has merged it.
+pub(crate) fn a_protected_branch_gets_a_side_branch(world: &'static World) {
+    let story = Stage::with_bad_release(world, "protected");
+    let stage = &story.stage;
+    protect(stage);
     let user = stage.user();
     let run = user.rollback(&[]).ends_with(7);
     let side = format!("unship/{}", run.json["planId"].as_str().unwrap_or("?"));

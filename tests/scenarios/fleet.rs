@@ -248,6 +248,43 @@ pub(crate) fn a_fleet_goes_on(world: &'static World) {
     }
 }
 
+/// main is protected: each stage's commit waits on a branch of its own, and once a human has merged
+/// it the fleet goes on.
+pub(crate) fn a_fleet_is_handed_over(world: &'static World) {
+    let (stage, bad) = three(world, "fleet-protected", GOOD, "1.2.5");
+    crate::branches::protect(&stage);
+    let image = format!("{IMAGE}:1.2.5");
+    let user = stage.user();
+    let stages = ["--stages", "1,100%", "--to", "tag:1.2.0", "--yes"];
+    let words = ["rollback", "--image", &image, "-n", &stage.name];
+    let mut run = user.run(&[&words[..], &stages].concat()).ends_with(7);
+    for number in ["1", "2"] {
+        let id = run.json["fleetId"].as_str().unwrap_or("?").to_owned();
+        let side = format!("unship/{id}-{number}");
+        run.has("/state", "handedOver")
+            .says("/reason", &format!("the commit waits on {side}"))
+            .says("/next", &format!("{}/{side}", crate::branches::FORGE))
+            .says("/next", "unship continue");
+        let file = format!("{id}.{number}.md");
+        run.says("/next", &file);
+        let again = user.run(&["continue"]).ends_with(7);
+        again.says("/reason", &side);
+        assert_eq!(stage.references().lines().count(), 2, "{}", again.story());
+        let commit = git(stage.bare(), &["rev-parse", &format!("refs/heads/{side}")]);
+        git(stage.bare(), &["update-ref", "refs/heads/main", &commit]);
+        git(
+            stage.bare(),
+            &["update-ref", "-d", &format!("refs/heads/{side}")],
+        );
+        run = user.run(&["continue"]);
+    }
+    let run = run.ends_with(0);
+    run.has("/state", "succeeded");
+    assert_eq!(stage.commits_since(&bad).len(), 2);
+    assert_eq!(stage.file_at("refs/heads/main", MORE), more(GOOD));
+    stage.wait_live(GOOD);
+}
+
 /// One target without a safe plan refuses the whole, until it is left out on purpose.
 pub(crate) fn a_fleet_is_refused_as_a_whole(world: &'static World) {
     let (stage, bad) = three(world, "fleet-refused", GOOD, "1.2.5");

@@ -200,6 +200,19 @@ pub(crate) fn a_workflow_is_named_and_not_edited(world: &'static World) {
         "{}",
         plan.story()
     );
+    // Many at once say it as well, with their targets.
+    let image = format!("ronaldraygun/zai-proxy:{BAD}");
+    let many = [
+        "rollback",
+        "--image",
+        &image,
+        "-n",
+        &stage.name,
+        "--dry-run",
+    ];
+    let many = user.run(&many).ends_with(0);
+    many.says("/warnings/1", "deployment/zai-proxy: a CI workflow")
+        .says("/warnings/1", WORKFLOW_FILE);
     let run = user.rollback(&["--hold"]).ends_with(0);
     run.has("/state", "succeeded").has("/requests/get apis", 1);
     for kind in ["imageupdateautomations", "imageupdaters", "stages"] {

@@ -93,6 +93,7 @@ scenarios! {
         a_stage_that_fails_is_the_last
         a_commit_of_several_workloads_is_taken_back
         a_fleet_goes_on
+        a_fleet_is_handed_over
         a_fleet_is_refused_as_a_whole;
     holding:
         a_marker_of_flux_is_held_and_let_go

@@ -1,6 +1,7 @@
 //! Many targets in stages: one commit a stage and repository, and the next stage only when every
 //! target of this one is verified. A target is waited for and verified by a run of its own.
 
+mod aside;
 mod stage;
 pub mod store;
 
@@ -27,6 +28,8 @@ pub(super) struct Fleet {
     setup: Setup,
     keeper: Keeper,
     stored: StoredFleet,
+    /// What a human has to do.
+    next: Vec<String>,
 }
 
 /// Carries a fleet out, from its beginning or from where it stands.
@@ -43,9 +46,10 @@ pub async fn carry_out(
         setup,
         keeper,
         stored,
+        next: Vec::new(),
     };
     let end = fleet.stages().await?;
-    if !matches!(end.code, 4..=6) {
+    if !matches!(end.code, 4..=7) {
         fleet.stored.ended = Some((end.state, end.code));
         fleet.keeper.save(&fleet.stored)?;
     }
@@ -182,6 +186,7 @@ impl Fleet {
 
     fn report(&self, end: End, seconds: f64) -> FleetReport {
         let mut report = self.stored.report();
+        report.next.splice(0..0, self.next.iter().cloned());
         report.state = end.state;
         report.reason = end.reason;
         report.exit_code = end.code;

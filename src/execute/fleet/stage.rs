@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::store::StageCommit;
 use super::{Fleet, clone_of};
+use crate::execute::request::Refused;
 use crate::execute::run::End;
 use crate::execute::{Error, Turns};
 use crate::git::{CommitRequest, PushOutcome, SignMode, Stamp};
@@ -118,6 +119,7 @@ impl Fleet {
             return Err(crate::git::GitError::Interrupted.into());
         };
         let request = self.request(stage, &git.tip, planned);
+        let message = request.message.clone();
         let commit = path.write_commit(request).await?;
         (self.setup.crash)("fleet made commit");
         let own = StageCommit {
@@ -161,13 +163,18 @@ impl Fleet {
             PushOutcome::TimedOut { seconds } => {
                 stopped(format!("no answer from the remote within {seconds} s"))
             }
-            PushOutcome::Refused { reason, text, .. } => stopped(format!(
-                "{} does not take the push ({reason}): {text}",
-                git.branch
-            )),
-            PushOutcome::AuthFailed { text } | PushOutcome::RepositoryNotFound { text } => stopped(
-                format!("the remote does not let this identity push: {text}"),
-            ),
+            PushOutcome::Refused { reason, text, url } => {
+                let refused = Refused { reason, text, url };
+                let what = (&commit, &*message);
+                let end = self.hand_over(stage, (&path, git), what, (planned, refused));
+                Ok(Attempt::End(end.await?))
+            }
+            PushOutcome::AuthFailed { text } | PushOutcome::RepositoryNotFound { text } => {
+                let refused = Refused::no_right(text);
+                let what = (&commit, &*message);
+                let end = self.hand_over(stage, (&path, git), what, (planned, refused));
+                Ok(Attempt::End(end.await?))
+            }
             PushOutcome::HookDeclinedLocally { text } => {
                 stopped(format!("your pre-push hook said no: {text}"))
             }

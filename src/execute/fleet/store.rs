@@ -167,6 +167,20 @@ impl Keeper {
     pub fn save(&self, fleet: &StoredFleet) -> Result<(), Error> {
         write_json(&self.path, fleet)
     }
+
+    /// Writes a stage's request for a human beside the document, and tells where.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn request(&self, stage: usize, text: &str) -> Result<PathBuf, Error> {
+        let path = self.path.with_extension(format!("{}.md", stage + 1));
+        fs::write(&path, text).map_err(|source| Error::Io {
+            path: path.clone(),
+            what: "written",
+            source,
+        })?;
+        Ok(path)
+    }
 }
 
 impl StoredFleet {
