@@ -17,6 +17,17 @@ impl Draft<'_> {
         name: &str,
         value: &Value,
     ) -> Result<(), Refused> {
+        let last = self.tree.entries(slot.node).len().saturating_sub(1);
+        self.add_entry_behind(slot, last, (name, value))
+    }
+
+    /// The same behind the entry at this place: those after it may go.
+    pub(super) fn add_entry_behind(
+        &mut self,
+        slot: Slot,
+        place: usize,
+        (name, value): (&str, &Value),
+    ) -> Result<(), Refused> {
         let map = slot.node;
         if is_null(self, map) {
             return self.replace(slot, &json!({ name: value }));
@@ -41,13 +52,18 @@ impl Draft<'_> {
                 }
             }
         } else {
-            self.add_block_entry(slot, name, value)?;
+            self.add_block_entry(slot, place, (name, value))?;
         }
         self.ops.push(op);
         Ok(())
     }
 
-    fn add_block_entry(&mut self, slot: Slot, name: &str, value: &Value) -> Result<(), Refused> {
+    fn add_block_entry(
+        &mut self,
+        slot: Slot,
+        last: usize,
+        (name, value): (&str, &Value),
+    ) -> Result<(), Refused> {
         let map = slot.node;
         let first = self.entry_start(map, 0);
         let column = render::column(self.text, first);
@@ -75,8 +91,7 @@ impl Draft<'_> {
                 return Ok(());
             }
         }
-        let end = self.entry_end(map, self.tree.entries(map).len() - 1);
-        self.add_lines_behind(end, &lines)
+        self.add_lines_behind(self.entry_end(map, last), &lines)
     }
 
     fn add_lines_behind(&mut self, end: usize, lines: &[String]) -> Result<(), Refused> {

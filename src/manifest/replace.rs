@@ -41,10 +41,12 @@ impl Draft<'_> {
     ) -> Result<(), Refused> {
         let map = slot.node;
         let mut there = std::collections::HashSet::new();
+        let mut kept = 0;
         for (place, entry) in self.tree.entries(map).iter().enumerate() {
             there.insert(&*entry.name);
             match fields.get(&*entry.name) {
                 Some(value) => {
+                    kept = place;
                     let inner = Slot {
                         node: entry.value,
                         around: Some((map, place)),
@@ -56,7 +58,7 @@ impl Draft<'_> {
         }
         for (name, value) in fields {
             if !there.contains(name.as_str()) {
-                self.add_entry(slot, name, value)?;
+                self.add_entry_behind(slot, kept, (name, value))?;
             }
         }
         Ok(())

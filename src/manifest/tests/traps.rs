@@ -524,3 +524,24 @@ fn directives_and_markers_stay() {
     becomes("--- {a: 1}\n", set("a", json!(2)), "--- {a: 2}\n");
     becomes("---\n", set("a", json!(2)), "---\na: 2\n");
 }
+
+#[test]
+fn what_an_alias_elsewhere_needs_stays_when_the_rest_is_replaced() {
+    let text = "a:\n  name: &n x\n  ports: *n\n  data: *n\nother: *n\n";
+    becomes(
+        text,
+        set("a", json!({"name": "x", "value": "y"})),
+        "a:\n  value: \"y\"\n  name: &n x\nother: *n\n",
+    );
+    let list = "a:\n-\n  name: &n x\n  ports: *n # gone\nother: *n\n";
+    becomes(
+        list,
+        set("a[0]", json!({"name": "x", "value": "y"})),
+        "a:\n-\n  name: &n x\n  value: \"y\"\nother: *n\n",
+    );
+    becomes(
+        "a: {name: &n x, ports: *n}\nother: *n\n",
+        set("a", json!({"name": "x", "value": "y"})),
+        "a: {name: &n x, value: \"y\"}\nother: *n\n",
+    );
+}
