@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::HistoryId;
+use super::{HistoryId, Hydrator};
 
 /// `status.sync.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -203,10 +203,12 @@ pub struct Application {
     pub owners: Vec<(String, String)>,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// Its sources: `spec.sources` if there are any, else `spec.source`.
+    /// Its sources: `spec.sourceHydrator.drySource` if there is one, else `spec.sources` if there are
+    /// any, else `spec.source`.
     pub sources: Vec<ApplicationSource>,
-    /// Whether `spec.sourceHydrator` is set.
-    pub hydrator: bool,
+    /// `spec.sourceHydrator`: what is synced is written by Argo CD from the source. Commits in
+    /// `status` are then given as the dry ones that they were made from, as far as that is known.
+    pub hydrator: Option<Hydrator>,
     /// Destination.
     pub destination: Destination,
     /// Auto-sync.

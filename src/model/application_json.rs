@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     Application, ApplicationSource, AutoSync, Destination, HealthStatus, HistoryEntry, HistoryId,
-    IgnoreDifference, Operation, OperationPhase, OperationState, Project, ResourceState,
+    Hydrator, IgnoreDifference, Operation, OperationPhase, OperationState, Project, ResourceState,
     SyncStatus, SyncWindow, TreeNode,
 };
 
@@ -111,28 +111,21 @@ fn source(value: &Value) -> ApplicationSource {
     }
 }
 
-/// `spec.sources` if it has any, else `spec.source`; with a hydrator what it syncs
-/// from, when the object names no source of its own.
+/// `spec.sourceHydrator.drySource` if there is one, else `spec.sources` if it has any, else
+/// `spec.source`.
 fn sources(spec: &Value) -> Vec<ApplicationSource> {
-    let hydrator = &spec["sourceHydrator"];
+    let dry = &spec["sourceHydrator"]["drySource"];
+    if dry.is_object() {
+        return vec![source(dry)];
+    }
     let many = list(&spec["sources"]);
-    if !many.is_empty() && hydrator.is_null() {
+    if !many.is_empty() {
         return many.iter().map(source).collect();
     }
-    if spec["source"].is_object() {
-        return vec![source(&spec["source"])];
+    match &spec["source"] {
+        one if one.is_object() => vec![source(one)],
+        _ => Vec::new(),
     }
-    if hydrator.is_object() {
-        let (dry, synced) = (&hydrator["drySource"], &hydrator["syncSource"]);
-        let repo = Some(text(synced, "repoURL")).filter(|url| !url.is_empty());
-        return vec![ApplicationSource {
-            repo_url: repo.unwrap_or_else(|| text(dry, "repoURL")),
-            path: text(synced, "path"),
-            target_revision: text(synced, "targetBranch"),
-            ..ApplicationSource::default()
-        }];
-    }
-    Vec::new()
 }
 
 fn auto_sync(policy: &Value) -> AutoSync {
@@ -283,7 +276,7 @@ impl Application {
         let all = |value: &Value, read: fn(&Value) -> ResourceState| -> Vec<ResourceState> {
             list(value).iter().map(read).collect()
         };
-        Ok(Self {
+        let own = Self {
             name,
             namespace: text(metadata, "namespace"),
             project: text(spec, "project"),
@@ -291,7 +284,7 @@ impl Application {
             owners,
             deleting: !metadata["deletionTimestamp"].is_null(),
             sources: sources(spec),
-            hydrator: spec["sourceHydrator"].is_object(),
+            hydrator: Hydrator::from_json(spec, status),
             destination: Destination {
                 server: text(&spec["destination"], "server"),
                 name: text(&spec["destination"], "name"),
@@ -319,6 +312,10 @@ impl Application {
             conditions,
             reconciled_at: time(status, "reconciledAt"),
             source_types: source_types(status),
+        };
+        Ok(match own.hydrator {
+            Some(_) => own.with_dry_commits(status),
+            None => own,
         })
     }
 }
@@ -518,17 +515,6 @@ mod tests {
         );
         assert_eq!(app.history[0].commits, ["1", "2"]);
         assert_eq!(app.source_types, ["Directory", "Helm"]);
-    }
-
-    #[test]
-    fn hydrated_applications_name_what_they_sync_from() {
-        let value = json!({"metadata": {"name": "a"}, "spec": {"sourceHydrator": {
-            "drySource": {"repoURL": "r", "targetRevision": "main", "path": "dry"},
-            "syncSource": {"targetBranch": "env/prod", "path": "hydrated"}}}});
-        let app = Application::from_json(&value).unwrap();
-        assert!(app.hydrator);
-        assert_eq!(app.sources[0].repo_url, "r");
-        assert_eq!(app.sources[0].target_revision, "env/prod");
     }
 
     #[test]

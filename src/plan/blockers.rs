@@ -176,6 +176,13 @@ fn still(app: &Application) -> Vec<Blocker> {
             ),
         ));
     }
+    if let Some(failed) = app.hydrator.as_ref().and_then(|own| own.failed.as_ref()) {
+        found.push(Blocker::new(
+            "hydrator",
+            format!("Argo CD's source hydrator failed for Application {name}: {failed}"),
+            "clear that first; until then no commit of the dry source is synced",
+        ));
+    }
     if app.deleting {
         found.push(Blocker::new(
             "application-deleting",
@@ -207,7 +214,9 @@ fn uncompared(app: &Application) -> Vec<Blocker> {
 /// identity may sync, and terminate, by itself.
 fn syncs(app: &Application, observation: &Observation, request: &Request, found: &mut Landing) {
     let name = &app.name;
-    let may_sync = observation.rights.allowed(Right::ArgocdSync) == Allowed::Allowed;
+    // A sync takes a commit of the branch that the hydrator writes; which one is not known before.
+    let may_sync =
+        app.hydrator.is_none() && observation.rights.allowed(Right::ArgocdSync) == Allowed::Allowed;
     if !app.auto_sync.enabled && may_sync && request.goal >= Goal::Landed {
         found.sync = true;
         found.warnings.push(format!(

@@ -20,16 +20,6 @@ pub(super) fn blockers(observation: &Observation) -> Vec<Blocker> {
         if let Some(source) = source.filter(|_| !rendered) {
             source_blockers(application, source, &mut found);
         }
-        if application.hydrator {
-            found.push(Blocker::new(
-                "hydrator",
-                format!(
-                    "Application {} is hydrated: what is synced is generated on another branch",
-                    application.name
-                ),
-                "change the dry source by hand; the hydrator writes what Argo CD syncs",
-            ));
-        }
     }
     for (place, meaning) in observation.git.iter().flat_map(|git| &git.overrides) {
         found.push(Blocker::new(

@@ -125,6 +125,17 @@ pub(super) fn not_provable(observation: &Observation) -> Option<Blocker> {
             "leave --prove out: the plan has rendered the Application and the target itself",
         ));
     }
+    let hydrated = argocd
+        .application
+        .as_ref()
+        .is_some_and(|app| app.hydrator.is_some());
+    if hydrated {
+        return Some(Blocker::new(
+            "not-provable",
+            "--prove has Argo CD render a commit, and of a hydrated Application it renders what the hydrator wrote",
+            "leave --prove out: the plan has rendered the dry source itself",
+        ));
+    }
     let by_api = argocd
         .via
         .as_ref()

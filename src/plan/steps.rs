@@ -49,7 +49,7 @@ pub(super) fn steps(observation: &Observation, request: &Request, course: Course
     let mut steps = Steps {
         request,
         workload: observation.cluster.workload.as_ref(),
-        set_poll: set_poll(observation),
+        poll_before: poll_before(observation),
         list: Vec::new(),
     };
     if request.goal == Goal::Edited && course.changes_git && !course.patch {
@@ -76,7 +76,18 @@ pub(super) fn steps(observation: &Observation, request: &Request, course: Course
     steps.list
 }
 
-/// How long the ApplicationSet that is to take the commit up may leave it alone.
+/// How often the source hydrator looks at its dry source (3.2: as often as an Application is
+/// refreshed by itself, `timeout.reconciliation` with its jitter); no read asks it to look.
+const HYDRATOR_POLL_SECONDS: i64 = 180;
+
+/// How long what is to take the commit up before Argo CD compares may leave it alone: a source
+/// hydrator, an ApplicationSet.
+fn poll_before(observation: &Observation) -> i64 {
+    let application = observation.argocd.application.as_ref();
+    let hydrator = application.and_then(|app| app.hydrator.as_ref());
+    hydrator.map_or(0, |_| HYDRATOR_POLL_SECONDS) + set_poll(observation)
+}
+
 fn set_poll(observation: &Observation) -> i64 {
     let git = observation.git.as_ref();
     let Some(rendered) = git.and_then(|git| git.rendered.as_ref()) else {
@@ -94,8 +105,9 @@ fn set_poll(observation: &Observation) -> i64 {
 struct Steps<'p> {
     request: &'p Request,
     workload: Option<&'p Workload>,
-    /// Seconds until an ApplicationSet looks at the commit, before Argo CD compares what it makes.
-    set_poll: i64,
+    /// Seconds until an ApplicationSet or a hydrator looks at the commit, before Argo CD compares
+    /// what it makes.
+    poll_before: i64,
     list: Vec<Step>,
 }
 
@@ -201,7 +213,7 @@ impl Steps<'_> {
         let limit = if course.emergency {
             EMERGENCY_LAND_SECONDS
         } else {
-            WORST_POLL_SECONDS + self.set_poll
+            WORST_POLL_SECONDS + self.poll_before
         };
         if course.land {
             self.add(

@@ -70,9 +70,6 @@ impl<'a> Work<'a> {
             let reader = Reader::new(files);
             return Err(pin.blocker(&Places::new(&reader, subject)));
         }
-        if let Some(blocker) = hydrated(subject) {
-            return Err(blocker);
-        }
         let goal = before.target.value().unwrap_or(Value::Null);
         Ok(Self {
             files,
@@ -383,19 +380,6 @@ fn template(source: &Source) -> Option<&str> {
         Source::Made { inner, .. } => template(inner),
         Source::File(_) | Source::Inside { .. } | Source::Application(_) => None,
     }
-}
-
-/// What the hydrator writes is not where an edit stays.
-fn hydrated(subject: &Subject<'_>) -> Option<Blocker> {
-    let application = subject.application.filter(|app| app.hydrator)?;
-    Some(Blocker::new(
-        "hydrator",
-        format!(
-            "Application {} is hydrated: these files are generated from its dry source",
-            application.name
-        ),
-        "edit the dry source (spec.sourceHydrator.drySource)",
-    ))
 }
 
 fn unproven(path: &Path) -> Blocker {

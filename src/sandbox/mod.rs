@@ -129,6 +129,7 @@ impl Sandbox {
             tokio::spawn(controllers::run(world.clone())),
             tokio::spawn(argocd::run(world.clone())),
             tokio::spawn(argocd::run_sets(world.clone())),
+            tokio::spawn(argocd::run_hydrator(world.clone())),
         ];
         servers.extend([git, main, admin, proxy, argocd, control]);
         Ok(Self {

@@ -89,6 +89,8 @@ pub(crate) enum Layout {
     Tagged,
     /// The tag is made of a parameter of an ApplicationSet.
     TaggedSet,
+    /// A base and an overlay whose rendered manifests Argo CD's source hydrator writes to a branch.
+    Hydrated,
 }
 
 /// Names of a stage that stand in its files.
@@ -109,7 +111,7 @@ impl Layout {
     pub(crate) fn release_file(self, names: &Names) -> String {
         match self {
             Self::Plain => crate::stage::MANIFEST.to_owned(),
-            Self::Kustomize => format!("{PROD}/kustomization.yaml"),
+            Self::Kustomize | Self::Hydrated => format!("{PROD}/kustomization.yaml"),
             Self::Helm => "charts/zai-proxy/values-prod.yaml".to_owned(),
             Self::Values => "env/prod/zai-proxy.yaml".to_owned(),
             Self::SourceFile => format!("{PROD}/.argocd-source-{}.yaml", names.name),
@@ -122,7 +124,7 @@ impl Layout {
     pub(crate) fn release(self, names: &Names, release: &str) -> Option<String> {
         let text = match self {
             Self::Plain => return None,
-            Self::Kustomize => OVERLAY.to_owned(),
+            Self::Kustomize | Self::Hydrated => OVERLAY.to_owned(),
             Self::Helm | Self::Values => VALUES.to_owned(),
             Self::SourceFile => OVERRIDE.to_owned(),
             Self::Apps => APPLICATION.replace("REPOSITORY", &names.there),
@@ -139,7 +141,7 @@ impl Layout {
         match self {
             Self::Plain | Self::Values | Self::Apps | Self::Set => Vec::new(),
             Self::Tagged | Self::TaggedSet => Vec::new(),
-            Self::Kustomize => base(),
+            Self::Kustomize | Self::Hydrated => base(),
             Self::SourceFile => {
                 let mut files = overlaid(names);
                 let all = OVERRIDE.replace("RELEASE", "0.9.0");
@@ -205,7 +207,7 @@ impl Layout {
             Self::Plain => json!({"path": "k8s/apexalgo-iad/mcp",
                 "directory": {"recurse": true, "include": "{*.yaml,*.yml}"}}),
             Self::Kustomize | Self::SourceFile => json!({"path": PROD}),
-            Self::Set | Self::TaggedSet => json!({"path": PROD}),
+            Self::Set | Self::TaggedSet | Self::Hydrated => json!({"path": PROD}),
             Self::Helm => json!({"path": "charts/zai-proxy",
                 "helm": {"valueFiles": ["values-prod.yaml"]}}),
             Self::Values => json!({"path": "charts/zai-proxy",
@@ -219,6 +221,10 @@ impl Layout {
             return json!({"sources": [own, values]});
         }
         own["repoURL"] = json!(names.here);
+        if self == Self::Hydrated {
+            return json!({"sourceHydrator": {"drySource": own,
+                "syncSource": {"targetBranch": "env/prod", "path": "prod"}}});
+        }
         json!({"source": own})
     }
 }

@@ -119,6 +119,7 @@ scenarios! {
         a_rollback_of_a_tag_goes_on
         a_tag_of_a_parameter_file_is_put_back
         a_part_of_a_tagged_release_is_refused
+        a_hydrated_source_is_rolled_back
         a_tag_as_target_revision_is_refused
         a_chart_of_a_registry_is_refused;
     requesting:

@@ -303,6 +303,24 @@ pub(crate) fn a_tag_of_a_parameter_file_is_put_back(world: &'static World) {
     rolls_back(&story, &user);
 }
 
+/// Argo CD's source hydrator writes what is synced: the dry source gets the commit, and landing is
+/// judged by the dry commit that the compared one was made from.
+pub(crate) fn a_hydrated_source_is_rolled_back(world: &'static World) {
+    if world.is_stack() {
+        // The test bed runs no commit-server, which the hydrator needs.
+        return;
+    }
+    let story = shipped(world, "hydrated", Layout::Hydrated);
+    let stage = &story.stage;
+    let user = stage.user();
+    let told = user.on_target("explain", &[IMAGE]).ends_with(0);
+    told.says("/fields/0/chain/0/place", &stage.release_file())
+        .says("/fields/0/value", BAD);
+    rolls_back(&story, &user);
+    let written = stage.file_at("refs/heads/env/prod", "prod/manifest.yaml");
+    assert!(written.contains(&format!("zai-proxy:{GOOD}")), "{written}");
+}
+
 /// A part of what stands at a tag cannot be had: refused with the tags that there are.
 pub(crate) fn a_part_of_a_tagged_release_is_refused(world: &'static World) {
     let story = shipped(world, "tag-part", Layout::Tagged);

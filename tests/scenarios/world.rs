@@ -51,6 +51,11 @@ pub(crate) struct World {
 static WORLD: LazyLock<World> = LazyLock::new(World::start);
 
 impl World {
+    /// Whether this is the test bed's real Kubernetes and Argo CD.
+    pub(crate) fn is_stack(&self) -> bool {
+        self._sandbox.is_none()
+    }
+
     /// The world, started when it is first asked for.
     pub(crate) fn get() -> &'static Self {
         &WORLD

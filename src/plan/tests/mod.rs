@@ -280,7 +280,12 @@ fn what_keeps_a_commit_from_landing_is_said_before_it_is_made() {
         ("application-override", |app| {
             app.sources[0].helm = Some(json!({"parameters": [{"name": "a", "value": "b"}]}))
         }),
-        ("hydrator", |app| app.hydrator = true),
+        ("hydrator", |app| {
+            app.hydrator = Some(crate::model::Hydrator {
+                branch: "env/prod".into(),
+                failed: Some("no such folder".into()),
+            })
+        }),
         ("ignored-difference", |app| {
             app.ignore_differences.push(crate::model::IgnoreDifference {
                 group: "apps".into(),

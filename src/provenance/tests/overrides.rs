@@ -175,13 +175,4 @@ fn a_revision_that_does_not_move_is_named() {
             .notes
             .is_empty()
     );
-    let mut hydrated = tagged.clone();
-    hydrated.hydrator = true;
-    pinned.application = Some(&hydrated);
-    let said = blocked(edit(
-        &files,
-        &pinned,
-        &[(path(IMAGE), Some(json!("shop/web:1")))],
-    ));
-    assert!(said.starts_with("hydrator: "), "{said}");
 }

@@ -8,6 +8,7 @@ mod compare;
 mod controller;
 mod cron;
 mod health;
+mod hydrator;
 mod operation;
 mod revisions;
 mod source;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 pub(crate) use api::{router, standard_tokens};
 pub(crate) use application_sets::run as run_sets;
 pub(crate) use controller::run;
+pub(crate) use hydrator::run as run_hydrator;
 
 use super::json::{hex, text};
 

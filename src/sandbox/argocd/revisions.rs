@@ -60,11 +60,21 @@ impl fmt::Display for Commits {
 
 /// Whether `spec.sources` has any: then `spec.source` does not count.
 pub(crate) fn is_several(of: &Value) -> bool {
-    !list(of, "/sources").is_empty()
+    hydrated(of).is_none() && !list(of, "/sources").is_empty()
 }
 
-/// `sources` if there are any, else `source`.
+/// What is synced of an Application with a source hydrator: the branch that this writes.
+fn hydrated(of: &Value) -> Option<Value> {
+    let own = of.get("sourceHydrator").filter(|own| own.is_object())?;
+    Some(json!({"repoURL": own["drySource"]["repoURL"],
+        "targetRevision": own["syncSource"]["targetBranch"], "path": own["syncSource"]["path"]}))
+}
+
+/// What the hydrator writes where there is one, else `sources` if there are any, else `source`.
 pub(crate) fn sources(of: &Value) -> Vec<Value> {
+    if let Some(one) = hydrated(of) {
+        return vec![one];
+    }
     match list(of, "/sources") {
         [] => of
             .get("source")
@@ -78,7 +88,9 @@ pub(crate) fn sources(of: &Value) -> Vec<Value> {
 
 /// Copies `sources` or `source`, whichever counts.
 pub(crate) fn put_sources(of: &Value, into: &mut Value) {
-    if is_several(of) {
+    if let Some(one) = hydrated(of) {
+        into["source"] = one;
+    } else if is_several(of) {
         into["sources"] = of["sources"].clone();
     } else if let Some(one) = of.get("source") {
         into["source"] = one.clone();

@@ -54,6 +54,13 @@ fn repository_path(world: &World, url: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// The name of the repository behind a URL of the sandbox's Git server.
+pub(crate) fn repository_name(world: &World, url: &str) -> Result<String, String> {
+    let path = repository_path(world, url)?;
+    let name = path.file_stem().unwrap_or_default();
+    Ok(name.to_string_lossy().into_owned())
+}
+
 /// The commit that a revision of the source means now.
 pub(crate) fn resolve(world: &World, source: &Value, wanted: &str) -> Result<String, String> {
     if wanted.len() == 40 && wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -146,6 +153,17 @@ pub(crate) fn render(
     Ok(out)
 }
 
+/// The objects of one source as they stand in its files, without what Argo CD sets on them.
+pub(crate) fn render_plain(
+    world: &World,
+    app: &Value,
+    source: &Value,
+    commits: &Commits,
+) -> Result<Vec<Value>, String> {
+    let own = std::slice::from_ref(source);
+    one(world, (app, own, 0), commits).map(|(objects, _)| objects)
+}
+
 type Of<'a> = (&'a Value, &'a [Value], usize);
 
 fn one(
@@ -228,6 +246,7 @@ fn rendered(
     if let Some(spec) = asked["spec"].as_object_mut() {
         // An operation may have sources of its own.
         spec.remove("source");
+        spec.remove("sourceHydrator");
         spec.insert("sources".to_owned(), json!(own));
     }
     let application = Application::from_json(&asked)?;
