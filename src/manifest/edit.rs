@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::build::build;
 use super::document::Manifest;
 use super::error::{EditError, ParseError, Position};
+use super::json::same;
 use super::objects::Address;
 use super::path::Path;
 use super::render::Layout;
 use super::task::Task;
-use super::text::{LineIndex, majority_break};
+use super::text::{LineIndex, ending_length, majority_break};
 use super::tree::Tree;
 
 /// One change to one object.
@@ -147,6 +148,10 @@ impl Manifest {
             State::Same { .. } => self.text().to_owned(),
             State::Later { text, .. } => {
                 let (before, after) = (&self.text()[..span.start], &self.text()[span.end..]);
+                let text = match after.is_empty() {
+                    true => text,
+                    false => self.ended(text, edits)?,
+                };
                 [before, &text, after].concat()
             }
         };
@@ -154,6 +159,31 @@ impl Manifest {
             changed.clear();
         }
         Ok(Edited { text, changed })
+    }
+}
+
+impl Manifest {
+    /// A document that another one follows, with the line break that it may have lost: the next
+    /// `---` must not stand behind its last word.
+    fn ended(&self, text: String, edits: &[Edit<'_>]) -> Result<String, EditError> {
+        if text.is_empty() || ending_length(&text) > 0 {
+            return Ok(text);
+        }
+        let ended = format!("{text}{}", majority_break(self.text()));
+        let value = |text: &str| {
+            let read = Self::parse(text).ok()?;
+            read.value(&Address::document(0), &Path::default())
+        };
+        match (value(&text), value(&ended)) {
+            (Some(own), Some(other)) if same(&own, &other) => Ok(ended),
+            _ => Err(EditError::Verification {
+                path: edits
+                    .first()
+                    .map_or_else(Path::default, |edit| edit.path().clone()),
+                at: Position { line: 1, column: 1 },
+                reason: "its last line would run into the document behind it".to_owned(),
+            }),
+        }
     }
 }
 

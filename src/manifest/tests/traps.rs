@@ -545,3 +545,12 @@ fn what_an_alias_elsewhere_needs_stays_when_the_rest_is_replaced() {
         "a: {name: &n x, value: \"y\"}\nother: *n\n",
     );
 }
+
+#[test]
+fn the_next_document_does_not_run_into_the_last_word() {
+    becomes(
+        "? |\n  e\n--- # second\nkind: X",
+        set("", json!("nginx:1.28")),
+        "nginx:1.28\n--- # second\nkind: X",
+    );
+}

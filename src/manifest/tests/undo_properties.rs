@@ -184,7 +184,10 @@ fn restored(now: &str, then: &str, choice: usize) {
 
 fn may_refuse(reason: &str, texts: &[String; 3]) -> bool {
     let open_end = |text: &String| !text.ends_with('\n') && text.contains(['|', '>']);
+    // A scalar that keeps its blank lines takes those of what stood behind it.
+    let keeps = |text: &String| text.contains("|+") || text.contains(">+");
     texts.iter().any(|text| text.contains(['&', '*']))
+        || texts.iter().any(keeps)
         || texts.iter().any(open_end)
         || reason.contains("comment")
 }
