@@ -182,7 +182,7 @@ fn read_documents(
         rendered: None,
         proof,
         proven,
-        side_changes: side_changes(repository, &walked.states, &seen.target),
+        side_changes: side_changes(repository, &walked, &seen.target),
         states: walked.states,
         history_end: walked.end,
         overrides,

@@ -213,10 +213,11 @@ pub(super) fn state_at(
 /// and other objects or fields in the target's own file.
 pub(super) fn side_changes(
     repository: &Repository,
-    states: &[TemplateState],
+    walked: &Walked,
     target: &WorkloadRef,
 ) -> Vec<SideChange> {
     let mut found = Vec::new();
+    let states = &walked.states;
     for (index, state) in states.iter().enumerate().take(4) {
         let commit = state.commit.id.as_str().to_owned();
         let files = repository
@@ -228,8 +229,12 @@ pub(super) fn side_changes(
                 place: file.path,
             });
         }
-        if let Some(before) = states.get(index + 1) {
-            let places = in_file(&before.text, &state.text, target);
+        // The state's own text is its newest one, with what later commits did beside the template.
+        let mut versions = walked.versions.iter();
+        let own = versions.find(|(_, _, own)| own.id == state.commit.id);
+        let text = own.and_then(|(id, _, _)| repository.blob_bytes(id).ok());
+        if let (Some(before), Some(text)) = (states.get(index + 1), text) {
+            let places = in_file(&before.text, &String::from_utf8_lossy(&text), target);
             found.extend(places.into_iter().map(|place| SideChange {
                 commit: commit.clone(),
                 place: format!("{} {place}", state.path),

@@ -81,6 +81,8 @@ pub(crate) fn a_commit_is_taken_back_below_later_work(world: &'static World) {
 /// history and taken back, named by its commit alone.
 pub(crate) fn a_selector_is_taken_back(world: &'static World) {
     let stage = Stage::new(world, "selector", (GOOD, &Setting::default()));
+    stage.ship(HEALTHY);
+    stage.wait_live(HEALTHY);
     let selector = ("selector:\n    app: zai-proxy\n    variant: production", "");
     let green = selector.0.replace("production", "green  # the new ones");
     let bad = change(&stage, "chore: switch to green", &[(selector.0, &green)]);
@@ -97,10 +99,15 @@ pub(crate) fn a_selector_is_taken_back(world: &'static World) {
         .run(&["revert", &bad, "-n", &stage.name, "--yes"])
         .ends_with(0);
     run.has("/state", "succeeded").all_checks_hold();
+    let kept = run.json["kept"].to_string();
+    assert!(
+        !kept.contains("selector"),
+        "it is no part of the release before: {kept}"
+    );
     stage.wait_service(|service| service["spec"]["selector"]["variant"] == "production");
     assert_eq!(
         stage.file_at("refs/heads/main", MANIFEST),
-        stage.manifest(GOOD)
+        stage.manifest(HEALTHY)
     );
     assert_eq!(stage.commits_since(&tip).len(), 1);
 }
