@@ -1,4 +1,4 @@
-//! Whether the file is what decides over the field: plain manifests only so far.
+//! Whether the file is what decides over the field, of a manifest that is not rendered.
 //! Everything that decides instead is named with its place.
 
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub(super) fn blockers(observation: &Observation) -> Vec<Blocker> {
         found.push(Blocker::new(
             "generated-manifest",
             format!("{place} decides: {meaning}"),
-            format!("set the field in {place} by hand; unship edits plain manifests only so far"),
+            format!("set the field in {place} by hand, or leave --file out: the place that decides is edited then"),
         ));
     }
     found

@@ -139,6 +139,7 @@ impl Fleet {
         (self.setup.crash)("fleet recorded commit");
         let outcome = path.push(&git.remote, &commit, &git.branch).await?;
         (self.setup.crash)("fleet pushed");
+        let what = (&commit, &*message);
         let stopped = |reason: String| Ok(Attempt::End(End::new(RunState::Stopped, 4, reason)));
         match outcome {
             PushOutcome::Pushed { .. } | PushOutcome::UpToDate => {
@@ -165,15 +166,17 @@ impl Fleet {
             }
             PushOutcome::Refused { reason, text, url } => {
                 let refused = Refused { reason, text, url };
-                let what = (&commit, &*message);
                 let end = self.hand_over(stage, (&path, git), what, (planned, refused));
-                Ok(Attempt::End(end.await?))
+                end.await.map(Attempt::End)
             }
             PushOutcome::AuthFailed { text } | PushOutcome::RepositoryNotFound { text } => {
-                let refused = Refused::no_right(text);
-                let what = (&commit, &*message);
-                let end = self.hand_over(stage, (&path, git), what, (planned, refused));
-                Ok(Attempt::End(end.await?))
+                let end = self.hand_over(
+                    stage,
+                    (&path, git),
+                    what,
+                    (planned, Refused::no_right(text)),
+                );
+                end.await.map(Attempt::End)
             }
             PushOutcome::HookDeclinedLocally { text } => {
                 stopped(format!("your pre-push hook said no: {text}"))

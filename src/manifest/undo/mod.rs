@@ -6,6 +6,7 @@
 
 mod decide;
 mod documents;
+mod explained;
 mod identity;
 mod lines;
 mod lists;

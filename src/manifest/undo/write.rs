@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::decide::{Decider, Plan, Three};
 use super::documents::{Doc, Match, docs, matches};
+use super::explained::explained;
 use super::lines;
 use super::place::{self, Writer};
 use super::segments;
@@ -122,13 +123,13 @@ fn refused(head: &str, reason: String) -> Undone {
     }
 }
 
-struct Texts<'m> {
-    good: Vec<Doc<'m>>,
-    bad: Vec<Doc<'m>>,
-    head: Vec<Doc<'m>>,
+pub(super) struct Texts<'m> {
+    pub(super) good: Vec<Doc<'m>>,
+    pub(super) bad: Vec<Doc<'m>>,
+    pub(super) head: Vec<Doc<'m>>,
     before: &'m str,
     after: &'m str,
-    text: &'m str,
+    pub(super) text: &'m str,
     /// Where today's first document begins.
     start: usize,
     newline: &'static str,
@@ -565,39 +566,4 @@ fn check(texts: &Texts<'_>, text: &str, written: &[Written]) -> Result<(), Strin
         Some(_) => Err("a comment that was written since would be lost".to_owned()),
         None => Ok(()),
     }
-}
-
-/// A failed check is most often an anchor that something else uses; else it is a comment of head's
-/// that stands deeper than the line it is about: behind a block scalar it would be a part of that.
-fn explained(texts: &Texts<'_>, reason: String) -> String {
-    let all = texts.good.iter().chain(&texts.bad).chain(&texts.head);
-    if all
-        .flat_map(|doc| &doc.tree.nodes)
-        .any(|node| node.anchored)
-    {
-        return format!("{reason}: anchors and aliases reach across what would be undone");
-    }
-    let is_block = |style| matches!(style, Style::Literal | Style::Folded);
-    let mut nodes = texts.good.iter().flat_map(|doc| &doc.tree.nodes);
-    let blocks =
-        nodes.any(|node| matches!(&node.kind, Kind::Scalar(scalar) if is_block(scalar.style)));
-    if blocks && has_deep_comment(texts.text) {
-        return format!(
-            "{reason}: a comment that stands deeper than the line below it is in the way"
-        );
-    }
-    reason
-}
-
-/// Whether a line of comment is followed by something that stands less deep.
-fn has_deep_comment(text: &str) -> bool {
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    lines.windows(2).any(|pair| match pair {
-        [comment, below] => comment.trim_start().starts_with('#') && depth(comment) > depth(below),
-        _ => false,
-    })
 }

@@ -141,19 +141,24 @@ fn of_target<'c>(
     let chosen = |value: &Value| is_target(value, target);
     let sides = (before.unwrap_or_default(), after.unwrap_or_default(), head);
     let undone = refused(&git.file, undo_chosen(sides, &chosen))?;
+    Ok(Some(part(file, &git.file, (head, undone))))
+}
+
+/// What is taken back of some documents of a file that stays.
+fn part<'c>(file: &'c ChangedFile, path: &str, (head, undone): (&str, Undone)) -> FileUndo<'c> {
     let edited = (undone.text != head).then(|| EditedFile {
-        path: git.file.clone(),
+        path: path.to_owned(),
         before: head.to_owned(),
         after: undone.text.clone(),
         gone: false,
         added: false,
     });
-    Ok(Some(FileUndo {
+    FileUndo {
         file,
-        path: git.file.clone(),
+        path: path.to_owned(),
         undone,
         edited,
-    }))
+    }
 }
 
 /// The objects of a file that the target's pods use; `None` where the commit did nothing to them.
@@ -178,19 +183,7 @@ fn of_used<'c>(
     let head = text(&file.head).unwrap_or_default();
     let chosen = |value: &Value| names.iter().any(|object| is_object(value, object));
     let undone = refused(path, undo_chosen((before, after, head), &chosen))?;
-    let edited = (undone.text != head).then(|| EditedFile {
-        path: path.clone(),
-        before: head.to_owned(),
-        after: undone.text.clone(),
-        gone: false,
-        added: false,
-    });
-    Ok(Some(FileUndo {
-        file,
-        path: path.clone(),
-        undone,
-        edited,
-    }))
+    Ok(Some(part(file, path, (head, undone))))
 }
 
 /// The objects that the pods use as one of two texts has them, and that differ in them: a Service
