@@ -25,7 +25,7 @@ pub(super) fn blockers(observation: &Observation) -> Vec<Blocker> {
         found.push(Blocker::new(
             "generated-manifest",
             format!("{place} decides: {meaning}"),
-            format!("set the field in {place} by hand, or leave --file out: the place that decides is edited then"),
+            format!("set the field in {place} by hand"),
         ));
     }
     found
@@ -85,8 +85,11 @@ fn source_blockers(app: &Application, source: &ApplicationSource, found: &mut Ve
         if found.is_empty() {
             found.push(Blocker::new(
                 "generated-manifest",
-                format!("{place} is of type {kind}: path {:?} is rendered, not applied as it stands", source.path),
-                format!("change the {kind} input that sets the field; unship edits plain manifests only so far"),
+                format!(
+                    "{place} is of type {kind}: path {:?} is rendered, not applied as it stands",
+                    source.path
+                ),
+                format!("change the {kind} input that sets the field"),
             ));
         }
     }
