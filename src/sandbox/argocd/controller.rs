@@ -211,8 +211,9 @@ fn step(
     if present.pointer("/metadata/deletionTimestamp").is_some() {
         return remove(objects, &present, tracked);
     }
-    if asked_of(&present) != memory.asked {
-        // It was changed since it was rendered: the next pass renders it again.
+    if asked_of(&present) != memory.asked || present["operation"] != app["operation"] {
+        // It was changed, or asked to sync, since it was rendered: what is remembered belongs
+        // to something else, and the next pass renders again.
         return Ok(());
     }
     let project =
@@ -433,5 +434,61 @@ fn put_conditions(app: &mut Value, found: Vec<(&'static str, String)>) {
         unset(app, &["status", "conditions"]);
     } else {
         set(app, &["status", "conditions"], json!(entries));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::store::Writer;
+
+    const BY: Writer<'static> = Writer {
+        manager: "test",
+        apply: false,
+    };
+
+    /// A sync that begins between the look into the repository and the pass over the objects:
+    /// what was rendered is not what it asks for.
+    #[test]
+    fn a_sync_asked_for_since_the_look_waits_for_the_next_one() {
+        let kind = by_kind(GROUP, "Application").unwrap();
+        let projects = by_kind(GROUP, "AppProject").unwrap();
+        let mut objects = Objects::default();
+        let project = json!({"metadata": {"name": "default", "namespace": NAMESPACE}});
+        objects.create(projects, project, BY).unwrap();
+        let app = json!({"metadata": {"name": "web", "namespace": NAMESPACE},
+            "spec": {"project": "default", "source": {"path": "k8s"}}});
+        let seen = objects.create(kind, app, BY).unwrap();
+        let mut memory = Memory {
+            asked: asked_of(&seen),
+            commit: Commits::new(vec!["old".to_owned()], false),
+            targets: Ok(Manifests {
+                objects: Vec::new(),
+                types: vec!["Directory".to_owned()],
+            }),
+            looked_at: Instant::now(),
+            fresh: true,
+            refresh: None,
+            pinned: None,
+            run: None,
+            compared: None,
+        };
+        let mut asked = (*seen).clone();
+        asked["operation"] = json!({"sync": {"revision": "new"}});
+        objects.update(kind, asked, Part::Main, BY).unwrap();
+        let read = |objects: &Objects| objects.get(kind, NAMESPACE, "web").unwrap();
+
+        step(&mut objects, &seen, &mut memory, &[]).unwrap();
+        let waits = read(&objects);
+        assert_eq!(waits["operation"]["sync"]["revision"], "new");
+        assert_eq!(waits.pointer("/status/operationState"), None);
+
+        memory.pinned = Some((
+            Commits::of(&json!({"revision": "new"})),
+            memory.targets.clone(),
+        ));
+        step(&mut objects, &waits, &mut memory, &[]).unwrap();
+        let state = &read(&objects)["status"]["operationState"];
+        assert_eq!(state["operation"]["sync"]["revision"], "new");
     }
 }
