@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::Value;
@@ -159,16 +160,16 @@ pub(super) struct Marker {
 }
 
 /// A marker as Flux's guide writes it: a comment with a JSON object of one key.
-fn pattern() -> Option<Regex> {
+static MARKER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r##"#[ \t]*(held by unship: )?(\{[ \t]*"\$imagepolicy"[ \t]*:[ \t]*"([^"]+)"[ \t]*\})"##,
     )
     .ok()
-}
+});
 
 /// The markers in a part of a text.
 pub(super) fn markers(text: &str, own: &Range<usize>) -> Vec<Marker> {
-    let Some(pattern) = pattern() else {
+    let Some(pattern) = &*MARKER else {
         return Vec::new();
     };
     let found = pattern.captures_iter(text).filter_map(|found| {
@@ -197,7 +198,7 @@ fn replace_markers(
     own: &Range<usize>,
     prefix: impl Fn(&Marker, &str) -> Option<String>,
 ) -> String {
-    let Some(pattern) = pattern() else {
+    let Some(pattern) = &*MARKER else {
         return text.to_owned();
     };
     let mut out = String::with_capacity(text.len());

@@ -1,5 +1,7 @@
 //! A CI workflow of the repository that writes one of the target's files.
 
+use std::sync::LazyLock;
+
 use regex::Regex;
 use serde_json::Value;
 
@@ -30,15 +32,15 @@ pub(super) fn is_one(path: &str) -> bool {
 }
 
 /// Commands that write YAML in place.
-fn writer() -> Option<Regex> {
+static WRITER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"\byq\b[^\n]*?(?:\s-i\b|\s--inplace\b|\s-[a-zA-Z]*i[a-zA-Z]*\b)|\bsed\b[^\n]*?\s(?:-[a-zA-Z]*i|--in-place)|\bperl\b[^\n]*?\s-[a-zA-Z]*i|kustomize\s+edit\s+set\s+image|\bkpt\s+fn\b|>\s*\S+\.ya?ml\b|\btee\b[^\n]*\.ya?ml\b|yaml[-_]update|update[-_]image[-_]tag",
     )
     .ok()
-}
+});
 
 pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
-    let Some(writer) = writer() else {
+    let Some(writer) = &*WRITER else {
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -49,7 +51,7 @@ pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
         let (scripts, trigger) = scripts(text);
         let hits = scripts
             .iter()
-            .filter_map(|script| hit(subject, script, &writer));
+            .filter_map(|script| hit(subject, script, writer));
         let best = hits.max_by_key(|hit| hit.certain);
         if let Some(hit) = best {
             found.push(finding(path, text, &hit, trigger.as_deref()));

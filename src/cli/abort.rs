@@ -152,7 +152,7 @@ async fn code(context: &Context, args: &Args) -> Result<Option<PlannedRevert>, F
     let interrupted = |_| crate::git::GitError::Interrupted;
     let opened = tokio::task::spawn_blocking(move || {
         let repository = Repository::open(&clone, &git)?;
-        let upstream = repository.checkout()?.and_then(|own| own.upstream);
+        let upstream = repository.upstream()?;
         Ok::<_, crate::git::GitError>((repository.path().clone(), clone, upstream))
     });
     let (path, clone, upstream) = opened.await.map_err(interrupted)??;

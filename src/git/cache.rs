@@ -65,6 +65,10 @@ impl Git {
         let mut path = RepositoryPath::new(self, place.to_path_buf(), None);
         path.cached = true;
         path.extra = Arc::new(credentials(url));
+        if !path.extra.is_empty() {
+            // Another address of the same repository may have other credentials.
+            path.config = Arc::default();
+        }
         path
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use git2::RepositoryState;
 
+use super::config::Config;
 use super::error::GitError;
 use super::repository::Repository;
 use crate::model::CommitId;
@@ -90,12 +91,7 @@ impl Repository {
         };
         let config = self.path().config_blocking()?;
         let branch = self.checked_out_branch()?;
-        let upstream = branch.as_ref().and_then(|name| {
-            let remote = config.last(&format!("branch.{name}.remote"))?;
-            let merge = config.last(&format!("branch.{name}.merge"))?;
-            let merge = merge.strip_prefix("refs/heads/")?;
-            Some((remote.to_owned(), merge.to_owned()))
-        });
+        let upstream = branch.as_ref().and_then(|name| followed(config, name));
         let head = self.inner.head().ok();
         let head = head.and_then(|head| head.peel_to_commit().ok());
         Ok(Some(Checkout {
@@ -107,6 +103,20 @@ impl Repository {
             modified: self.modified_paths()?,
             sparse: config.bool("core.sparsecheckout"),
         }))
+    }
+
+    /// The remote and branch that the checked-out branch follows; of a checkout that need not be
+    /// looked through.
+    ///
+    /// # Errors
+    /// When git cannot read the configuration.
+    pub fn upstream(&self) -> Result<Option<(String, String)>, GitError> {
+        if self.is_bare() {
+            return Ok(None);
+        }
+        let branch = self.checked_out_branch()?;
+        let config = self.path().config_blocking()?;
+        Ok(branch.and_then(|name| followed(config, &name)))
     }
 
     fn checked_out_branch(&self) -> Result<Option<String>, GitError> {
@@ -216,6 +226,13 @@ const fn in_progress(state: RepositoryState) -> Option<&'static str> {
         | RepositoryState::RebaseMerge => Some("rebase"),
         RepositoryState::ApplyMailbox | RepositoryState::ApplyMailboxOrRebase => Some("am"),
     }
+}
+
+fn followed(config: &Config, branch: &str) -> Option<(String, String)> {
+    let remote = config.last(&format!("branch.{branch}.remote"))?;
+    let merge = config.last(&format!("branch.{branch}.merge"))?;
+    let merge = merge.strip_prefix("refs/heads/")?;
+    Some((remote.to_owned(), merge.to_owned()))
 }
 
 #[cfg(test)]

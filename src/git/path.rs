@@ -43,11 +43,11 @@ impl RepositoryPath {
     pub(super) fn new(git: &Git, git_dir: PathBuf, work_tree: Option<PathBuf>) -> Self {
         Self {
             git: git.clone(),
-            git_dir,
             work_tree,
             extra: Arc::default(),
             cached: false,
-            config: Arc::default(),
+            config: git.config_of(&git_dir),
+            git_dir,
         }
     }
 
@@ -187,20 +187,21 @@ impl RepositoryPath {
     /// # Errors
     /// [`GitError::Remote`] with its kind, [`GitError::NoSuchRemote`], [`GitError::InvalidName`].
     pub async fn fetch(&self, remote: &str, branch: &str) -> Result<CommitId, GitError> {
-        let Some(fetched) = &self.git.fetched else {
+        let Some(once) = &self.git.once else {
             return self.fetch_with(remote, branch, &[]).await;
         };
         let key = (self.git_dir.clone(), remote.to_owned(), branch.to_owned());
-        fetched
+        once.tips
             .answer(key, self.fetch_with(remote, branch, &[]))
             .await
     }
 
-    /// The same place, where every fetch is a new one again.
+    /// The same place, where everything is asked anew again.
     #[must_use]
-    pub fn fetching_again(&self) -> Self {
+    pub fn asking_again(&self) -> Self {
         let mut own = self.clone();
-        own.git.fetched = None;
+        own.git.once = None;
+        own.config = Arc::default();
         own
     }
 

@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::config::Config;
 use super::error::GitError;
 use crate::model::{CommitId, plain};
 use crate::remember::Remember;
@@ -43,22 +44,37 @@ pub struct Git {
     env: Arc<HashMap<OsString, OsString>>,
     terminal_prompt: bool,
     limits: Limits,
-    /// Of a look at many targets: tips that were fetched, by clone, remote and branch.
-    pub(super) fetched: Option<Arc<Fetched>>,
+    /// What is asked once, of a look at many targets.
+    pub(super) once: Option<Arc<Once>>,
 }
 
-/// Tips by clone, remote and branch.
-pub(super) type Fetched = Remember<(PathBuf, String, String), CommitId>;
+/// What a look at many targets asks for once.
+#[derive(Default)]
+pub(super) struct Once {
+    /// Tips that were fetched, by clone, remote and branch.
+    pub(super) tips: Remember<(PathBuf, String, String), CommitId>,
+    /// Configurations by clone.
+    configs: Mutex<HashMap<PathBuf, Arc<OnceLock<Config>>>>,
+}
 
 impl Git {
-    /// The same program for one look at many: each branch is fetched once. Not for waiting, as
-    /// nothing becomes newer.
+    /// The same program for one look at many: each branch is fetched and each clone's configuration
+    /// read once. Not for waiting, as nothing becomes newer.
     #[must_use]
-    pub fn fetching_once(&self) -> Self {
+    pub fn asking_once(&self) -> Self {
         Self {
-            fetched: Some(Arc::default()),
+            once: Some(Arc::default()),
             ..self.clone()
         }
+    }
+
+    /// Where a clone's configuration is kept once it is read.
+    pub(super) fn config_of(&self, git_dir: &Path) -> Arc<OnceLock<Config>> {
+        let Some(once) = &self.once else {
+            return Arc::default();
+        };
+        let mut configs = once.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(configs.entry(git_dir.to_path_buf()).or_default())
     }
 }
 
@@ -138,11 +154,11 @@ impl Git {
     #[must_use]
     pub fn new(env: HashMap<OsString, OsString>) -> Self {
         Self {
-            program: PathBuf::from("git"),
+            program: on_path(&env).unwrap_or_else(|| PathBuf::from("git")),
             env: Arc::new(env),
             terminal_prompt: false,
             limits: Limits::default(),
-            fetched: None,
+            once: None,
         }
     }
 
@@ -283,6 +299,26 @@ impl Git {
         }
         GitError::io(format!("cannot start git {}", call.name()), error)
     }
+}
+
+/// The `git` that the environment's `PATH` leads to. With a name alone the standard library searches
+/// in the child, which it can only do in a copy of this process (`fork`) and not with
+/// `posix_spawn`: several times slower for a process of this size.
+#[cfg(unix)]
+fn on_path(env: &HashMap<OsString, OsString>) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folders = std::env::split_paths(env.get(OsStr::new("PATH"))?);
+    let is_program = |path: &PathBuf| {
+        let facts = std::fs::metadata(path);
+        facts.is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    };
+    let absolute = folders.filter(|folder| folder.is_absolute());
+    absolute.map(|folder| folder.join("git")).find(is_program)
+}
+
+#[cfg(not(unix))]
+fn on_path(_: &HashMap<OsString, OsString>) -> Option<PathBuf> {
+    None
 }
 
 impl fmt::Debug for Git {

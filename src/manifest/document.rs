@@ -112,6 +112,19 @@ impl Manifest {
         &self.documents
     }
 
+    /// The text of the document that an address is in, markers and comments before it included.
+    #[must_use]
+    pub fn document_text(&self, address: &Address) -> Option<&str> {
+        let document = self.documents.get(address.document)?;
+        self.text.get(document.span())
+    }
+
+    /// The texts of all documents.
+    pub fn document_texts(&self) -> impl Iterator<Item = &str> {
+        let spans = self.documents.iter().map(Document::span);
+        spans.filter_map(|span| self.text.get(span))
+    }
+
     /// Every Kubernetes object of the readable documents, the items of lists one by one.
     #[must_use]
     pub fn objects(&self) -> Vec<Object> {

@@ -1,8 +1,10 @@
 //! Objects in a text that a workload's pods depend on.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
-use super::{Manifest, Path};
+use super::{Manifest, Object, Path};
 use crate::model::{ObjectRef, PodTemplate, Usage};
 
 /// An object that is used, with its value.
@@ -37,11 +39,26 @@ pub fn used(text: &str, (template, namespace): (&PodTemplate, &str)) -> Vec<Used
 /// The objects that another text has otherwise or for the first time.
 #[must_use]
 pub fn changed_objects(before: &str, after: &str, namespace: &str) -> Vec<ObjectRef> {
+    if before == after {
+        return Vec::new();
+    }
     let (old, new) = (
-        named_objects(before, namespace),
-        named_objects(after, namespace),
+        Manifest::parse_lenient(before),
+        Manifest::parse_lenient(after),
     );
-    let changed = new.into_iter().filter(|own| !old.contains(own));
+    // Nearly all documents are the same in both: their text tells that sooner than their value.
+    let kept: HashSet<&str> = old.document_texts().collect();
+    let is_new = |object: &Object| {
+        let text = new.document_text(&object.address);
+        text.is_none_or(|text| !kept.contains(text))
+    };
+    let changed = named(&new, namespace, is_new);
+    let is_twin = |object: &Object| {
+        let mut changed = changed.iter();
+        changed.any(|(own, _)| own.kind == object.kind && own.name == object.name)
+    };
+    let old = named(&old, namespace, is_twin);
+    let changed = changed.into_iter().filter(|own| !old.contains(own));
     changed.map(|(object, _)| object).collect()
 }
 
@@ -49,10 +66,17 @@ pub fn changed_objects(before: &str, after: &str, namespace: &str) -> Vec<Object
 /// the given one. Documents that cannot be read are passed over.
 #[must_use]
 pub fn named_objects(text: &str, namespace: &str) -> Vec<(ObjectRef, Value)> {
-    let manifest = Manifest::parse_lenient(text);
+    named(&Manifest::parse_lenient(text), namespace, |_| true)
+}
+
+fn named(
+    manifest: &Manifest,
+    namespace: &str,
+    is_wanted: impl Fn(&Object) -> bool,
+) -> Vec<(ObjectRef, Value)> {
     let objects = manifest.objects().into_iter();
     objects
-        .filter(|object| !object.name.is_empty())
+        .filter(|object| !object.name.is_empty() && is_wanted(object))
         .filter_map(|object| {
             let value = manifest.value(&object.address, &Path::default())?;
             let group = object.api_version.split_once('/');

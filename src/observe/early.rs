@@ -38,15 +38,8 @@ pub(super) async fn prefetch(clients: &Clients, scope: &Scope) -> Option<Early> 
                 [one] => one,
                 many => many.iter().find(|r| r.name == "origin")?,
             };
-            let upstream = || {
-                repository
-                    .checkout()
-                    .ok()
-                    .flatten()?
-                    .upstream
-                    .map(|(_, branch)| branch)
-            };
-            let branch = wanted.or_else(upstream)?;
+            let upstream = || repository.upstream().ok().flatten();
+            let branch = wanted.or_else(|| upstream().map(|(_, branch)| branch))?;
             Some((repository.path().clone(), remote.name.clone(), branch))
         }
     })

@@ -33,14 +33,14 @@ pub async fn observe_many(
             .as_ref()
             .map(|argocd| Arc::new(argocd.remembering()))
             .map_err(Clone::clone),
-        git: clients.git.fetching_once(),
+        git: clients.git.asking_once(),
     };
     let looks = scopes.iter().map(|scope| observe(&shared, scope, at));
     let looks = futures::stream::iter(looks).buffered(AT_ONCE);
     let mut looks: Vec<Result<Sight, Error>> = looks.collect().await;
     for look in looks.iter_mut().flatten() {
         // Whoever works with the clone later sees the branch as it is then.
-        look.repository = look.repository.as_ref().map(RepositoryPath::fetching_again);
+        look.repository = look.repository.as_ref().map(RepositoryPath::asking_again);
     }
     looks
 }

@@ -161,10 +161,7 @@ pub(super) fn look_into(path: &str, bytes: &[u8], target: &WorkloadRef, found: &
 
 /// Whether bytes are found in others.
 pub(super) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    !needle.is_empty()
-        && haystack
-            .windows(needle.len())
-            .any(|window| window == needle)
+    !needle.is_empty() && memchr::memmem::find(haystack, needle).is_some()
 }
 
 #[cfg(test)]

@@ -261,6 +261,11 @@ fn in_file(before: &str, after: &str, target: &WorkloadRef) -> Vec<String> {
             found.push(format!("{}/{}", object.kind, object.name));
             continue;
         };
+        if old.document_text(&twin.address) == new.document_text(&object.address)
+            && twin.address.item == object.address.item
+        {
+            continue;
+        }
         let root = Path::new(Vec::new());
         let (Some(a), Some(b)) = (
             old.value(&twin.address, &root),

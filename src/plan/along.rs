@@ -15,16 +15,15 @@ pub(super) fn along(files: &[EditedFile], target: &WorkloadRef) -> Vec<ObjectRef
     objects.filter(|object| *object != own).collect()
 }
 
-/// What has to be known of objects that change along: those that a shared entry changes, and when
-/// the pods have a change of what they use.
+/// What has to be known of the objects that change along: those that a shared entry changes, and
+/// when the pods have a change of what they use.
 pub(super) fn notes(
-    (files, also): (&[EditedFile], &[Touched]),
+    (files, along): (&[EditedFile], &[ObjectRef]),
+    also: &[Touched],
     (template, target): (&PodTemplate, &WorkloadRef),
 ) -> Vec<String> {
-    let along = along(files, target);
-    let used = files
-        .iter()
-        .flat_map(|file| used(&file.after, (template, &target.namespace)));
+    let files = files.iter().filter(|_| !along.is_empty());
+    let used = files.flat_map(|file| used(&file.after, (template, &target.namespace)));
     let used = used.filter(|own| along.contains(&own.object));
     let late = used.filter_map(|own| {
         let name = format!("{}/{}", own.object.kind, own.object.name);

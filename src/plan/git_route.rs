@@ -50,7 +50,8 @@ pub(super) fn prepare(
     sources::place(&mut target, git, &files);
     let mut warnings = warnings(observation, choice.as_ref(), timeline);
     let pods = (&fields.template, &observation.target);
-    warnings.extend(notes((&files, &also), pods));
+    let beside = along(&files, &observation.target);
+    warnings.extend(notes((&files, &beside), &also, pods));
     refusal.blockers.extend(unasked(&target, &also, request));
     warnings.extend(intent_warnings(observation, &document, request));
     warnings.extend(tools.warnings(observation, request));
@@ -63,7 +64,7 @@ pub(super) fn prepare(
     if !refusal.is_empty() {
         return Err(refusal);
     }
-    let desired = aim(request, &before, &fields).with(along(&files, &observation.target));
+    let desired = aim(request, &before, &fields).with(beside);
     let mut course = Course {
         changes_git,
         terminate: landing.terminate,

@@ -1,6 +1,6 @@
 //! The object store: everything that the simulated etcd and API server storage keep.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -69,6 +69,8 @@ impl Part {
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     items: BTreeMap<Key, Arc<Value>>,
+    /// The objects that a controller has, by its uid: asked for at every pass, for each one.
+    owned: HashMap<String, BTreeSet<Key>>,
     resource_version: u64,
     log: VecDeque<Change>,
 }
@@ -172,10 +174,14 @@ impl Objects {
             text(&object, "/metadata/namespace"),
             text(&object, "/metadata/name"),
         );
-        if event == Event::Deleted {
-            self.items.remove(&key);
-        } else {
-            self.items.insert(key, object.clone());
+        let before = match event {
+            Event::Deleted => self.items.remove(&key),
+            Event::Added | Event::Modified => self.items.insert(key.clone(), object.clone()),
+        };
+        let owner_before = before.as_deref().and_then(controller_uid);
+        let owner = controller_uid(&object).filter(|_| event != Event::Deleted);
+        if owner != owner_before {
+            self.move_owned(&key, owner_before, owner);
         }
         self.log.push_back(Change {
             at: Instant::now(),
@@ -188,6 +194,21 @@ impl Objects {
             self.log.pop_front();
         }
         object
+    }
+
+    fn move_owned(&mut self, key: &Key, from: Option<&str>, to: Option<&str>) {
+        if let Some(from) = from
+            && let Some(keys) = self.owned.get_mut(from)
+        {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.owned.remove(from);
+            }
+        }
+        if let Some(to) = to {
+            let keys = self.owned.entry(to.to_owned()).or_default();
+            keys.insert(key.clone());
+        }
     }
 
     /// Stores a new object. Its name and namespace must be in place.
@@ -342,9 +363,13 @@ impl Objects {
         namespace: &str,
         owner_uid: &str,
     ) -> Vec<Arc<Value>> {
-        let mut out = self.list(kind, namespace);
-        out.retain(|o| controller_uid(o) == Some(owner_uid));
-        out
+        let keys = self.owned.get(owner_uid);
+        let keys = keys.into_iter().flatten().filter(|(group, plural, ns, _)| {
+            let is_there = namespace.is_empty() || !kind.namespaced || ns == namespace;
+            *group == kind.group && *plural == kind.plural && is_there
+        });
+        keys.filter_map(|key| self.items.get(key).cloned())
+            .collect()
     }
 }
 
@@ -487,6 +512,26 @@ mod tests {
             "{}",
             error.message
         );
+    }
+
+    #[test]
+    fn what_a_controller_has_follows_its_references() {
+        let pods = by_kind("", "Pod").unwrap();
+        let mut objects = Objects::default();
+        let owned = |objects: &Objects, uid: &str| objects.owned(pods, "a", uid).len();
+        let by = |uid: &str| json!([{"uid": uid, "controller": true}]);
+        let pod = |name: &str| json!({"metadata": {"name": name, "namespace": "a", "ownerReferences": by("u")}});
+        let made = objects.create(pods, pod("x"), BY).unwrap();
+        objects.create(pods, pod("y"), BY).unwrap();
+        assert_eq!((owned(&objects, "u"), owned(&objects, "v")), (2, 0));
+        assert!(objects.owned(pods, "b", "u").is_empty());
+        let mut adopted = (*made).clone();
+        adopted["metadata"]["ownerReferences"] = by("v");
+        objects.update(pods, adopted, Part::Main, BY).unwrap();
+        assert_eq!((owned(&objects, "u"), owned(&objects, "v")), (1, 1));
+        objects.delete(pods, "a", "y").unwrap();
+        objects.delete(pods, "a", "x").unwrap();
+        assert!(objects.owned.is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! `ctx.stage` and `ctx.project`; what else stands there is open.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::Value;
@@ -115,13 +116,12 @@ fn folder_of(path: &str) -> Option<&str> {
     path.rsplit_once('/').map(|(folder, _)| folder)
 }
 
-fn expression() -> Option<Regex> {
-    Regex::new(r"\$\{\{\s*(.*?)\s*\}\}").ok()
-}
+static EXPRESSION: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\$\{\{\s*(.*?)\s*\}\}").ok());
 
 /// The text with the expressions put in that are known.
 fn put_in(text: &str, vars: &Vars) -> String {
-    let Some(expression) = expression() else {
+    let Some(expression) = &*EXPRESSION else {
         return text.to_owned();
     };
     let mut text = text.to_owned();
@@ -173,7 +173,7 @@ fn maybe(pattern: &str, text: &str) -> Reach {
 /// A regular expression for what a text with open expressions may end with, by whole folders:
 /// the first ones are the checkout's. `None` where nothing is open.
 fn open(text: &str) -> Option<String> {
-    let expression = expression()?;
+    let expression = EXPRESSION.as_ref()?;
     if !expression.is_match(text) {
         return None;
     }

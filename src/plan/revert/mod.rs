@@ -207,7 +207,8 @@ fn plan(
     in_words(&mut target, change, &lists);
     let mut warnings = warnings(observation, None, timeline);
     let pods = (&fields.template, &observation.target);
-    warnings.extend(notes((&edited, &also), pods));
+    let beside = along(&edited, &observation.target);
+    warnings.extend(notes((&edited, &beside), &also, pods));
     warnings.extend(partly(&lists));
     let tools = tools(observation, request, templates);
     warnings.extend(tools.warnings(observation, request));
@@ -244,7 +245,7 @@ fn plan(
     plan.note_tools(tools);
     Ok(Outcome::Plan(Box::new(Prepared {
         plan,
-        desired: Desired::between(Some(&before), &fields).with(along(&edited, &observation.target)),
+        desired: Desired::between(Some(&before), &fields).with(beside),
         files: edited,
         patch: None,
         git: None,

@@ -1,5 +1,6 @@
 //! What the REST API shows of an Application beyond the object itself.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -37,28 +38,38 @@ pub(crate) fn tree(objects: &Objects, app: &Value) -> Value {
     let roots = tracked
         .get(text(app, "/metadata/name"))
         .map_or(&[][..], Vec::as_slice);
+    let children = owned(objects);
     let mut nodes = Vec::new();
     for root in roots {
-        add_node(objects, root, &[], &mut nodes);
+        add_node(&children, root, &[], &mut nodes);
     }
     json!({"nodes": nodes, "hosts": []})
 }
 
-fn add_node(objects: &Objects, object: &Arc<Value>, parents: &[Value], nodes: &mut Vec<Value>) {
-    let uid = text(object, "/metadata/uid");
+/// The objects that have owners, by the owner's uid.
+type Owned<'o> = HashMap<&'o str, Vec<&'o Value>>;
+
+fn owned(objects: &Objects) -> Owned<'_> {
+    let mut found = Owned::new();
+    for (_, object) in objects.all() {
+        let mut uids: Vec<&str> = list(object, "/metadata/ownerReferences")
+            .iter()
+            .map(|owner| text(owner, "/uid"))
+            .collect();
+        uids.dedup();
+        for uid in uids {
+            found.entry(uid).or_default().push(object);
+        }
+    }
+    found
+}
+
+fn add_node(children: &Owned<'_>, object: &Value, parents: &[Value], nodes: &mut Vec<Value>) {
     nodes.push(node(object, parents));
     let own = reference(object);
-    let children: Vec<Arc<Value>> = objects
-        .all()
-        .filter(|(_, o)| {
-            list(o, "/metadata/ownerReferences")
-                .iter()
-                .any(|r| r["uid"] == uid)
-        })
-        .map(|(_, o)| o.clone())
-        .collect();
-    for child in children {
-        add_node(objects, &child, std::slice::from_ref(&own), nodes);
+    let below = children.get(text(object, "/metadata/uid"));
+    for child in below.into_iter().flatten() {
+        add_node(children, child, std::slice::from_ref(&own), nodes);
     }
 }
 
