@@ -101,6 +101,7 @@ const ROOMS: [Room; 18] = [
             "cluster",
             "argocd",
             "git",
+            "signals",
         ],
         pure: false,
     },
@@ -163,8 +164,9 @@ const OWNED: [(&str, &[&str]); 7] = [
     // The sandbox stands behind the wire and reads its own bare repositories.
     ("git2::", &["git", "sandbox"]),
     ("kube::", &["cluster"]),
-    // The demo plays a person with kubectl and the argocd CLI.
-    ("reqwest::", &["argocd", "signals", "cli"]),
+    // The demo plays a person with kubectl and the argocd CLI, the sandbox an Argo CD that downloads
+    // charts.
+    ("reqwest::", &["argocd", "signals", "cli", "sandbox"]),
     ("clap::", &["cli"]),
     ("axum::", &["sandbox"]),
     ("minijinja::", &["report"]),

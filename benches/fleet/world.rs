@@ -146,6 +146,8 @@ impl World {
             let done = |item: &&Value| {
                 item.pointer("/spec/template/spec/containers/0/image") == Some(&json!(image))
                     && item["status"]["availableReplicas"] == 1
+                    // Nothing of the release before is left: the cluster is at rest.
+                    && item["status"]["replicas"] == 1
                     && item["status"]["observedGeneration"] == item["metadata"]["generation"]
             };
             let items = all["items"].as_array().cloned().unwrap_or_default();

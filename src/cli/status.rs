@@ -61,6 +61,10 @@ async fn list(context: &Context, args: &Args, ui: Ui) -> Result<ExitStatus, Fail
     let cluster = context.cluster()?;
     let namespace = (!args.all_namespaces).then_some(context.namespace.as_str());
     let found = cluster.workloads(namespace, args.selector.as_deref()).await;
+    if let (true, Some(gap)) = (found.items.is_empty(), found.gaps.first()) {
+        return Err(Failure::error(format!("no workload could be read: {gap}"))
+            .hint("`unship access` shows what this identity may read, and why not"));
+    }
     let mut workloads = found.items;
     workloads.sort_by_key(|w| {
         (
@@ -103,9 +107,5 @@ async fn list(context: &Context, args: &Args, ui: Ui) -> Result<ExitStatus, Fail
         .map(|w| TargetStatus::of_workload(w, found.gaps.clone()))
         .collect();
     ui.result(&StatusReport::new(targets), &text, None);
-    if workloads.is_empty() && !found.gaps.is_empty() {
-        return Err(Failure::error("no workload could be read")
-            .hint("`unship access` shows what this identity may read, and why not"));
-    }
     Ok(ExitStatus::Success)
 }

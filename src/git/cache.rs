@@ -118,7 +118,7 @@ impl Git {
 }
 
 /// Clones of private repositories are nobody else's business.
-fn private_folder(folder: &Path) -> std::io::Result<()> {
+pub(super) fn private_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -152,7 +152,7 @@ fn credentials(url: &RemoteUrl) -> Vec<(String, String)> {
 }
 
 /// A name that people recognise and that no two repositories share.
-fn clone_name(url: &RemoteUrl) -> String {
+pub(super) fn clone_name(url: &RemoteUrl) -> String {
     let normalised = url.normalised();
     let digest = Sha256::digest(normalised.as_bytes());
     let hash: String = digest

@@ -14,6 +14,7 @@ mod checkout;
 mod config;
 mod error;
 mod history;
+mod kept;
 mod lookup;
 mod objects;
 mod path;

@@ -8,7 +8,7 @@ use super::repository::{Repository, commit_id};
 use crate::model::CommitId;
 
 /// The tags of a remote, in refs of our own: a person's tags stay as they are.
-fn tags_of(remote: &str) -> String {
+pub(super) fn tags_of(remote: &str) -> String {
     format!("refs/unship/tags/{remote}")
 }
 

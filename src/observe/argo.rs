@@ -240,6 +240,7 @@ pub(super) fn source_of(app: &Application) -> usize {
     app.sources
         .iter()
         .position(|s| s.chart.is_empty() && (s.reference.is_empty() || !s.path.is_empty()))
+        .or_else(|| app.sources.iter().position(|s| !s.chart.is_empty()))
         .unwrap_or(0)
 }
 

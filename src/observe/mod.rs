@@ -5,6 +5,7 @@ mod again;
 mod argo;
 mod automation;
 mod change;
+mod chart;
 mod clones;
 mod cluster;
 mod companions;

@@ -1,10 +1,11 @@
 //! The clone and the revision that ship a target.
 
+use super::chart::chart_place;
 use super::clones::{Refused, clone_of};
 use super::early::Early;
 use super::{Clients, Scope, made};
 use crate::git::{GitError, Remote, RemoteErrorKind, RemoteUrl, RepositoryPath};
-use crate::model::{ApplicationSource, Blocker, CommitId, Observation, mask_url};
+use crate::model::{ApplicationSource, Blocker, CommitId, Gap, Observation, mask_url};
 
 /// Where the target's manifest lives.
 pub(super) struct Place {
@@ -13,8 +14,10 @@ pub(super) struct Place {
     /// The branch, or the tag or commit that it is pinned to.
     pub(super) branch: String,
     pub(super) tip: CommitId,
-    /// What it is pinned to: `a tag`, `a commit`.
+    /// What it is pinned to: `a tag`, `a commit`, `a chart version`.
     pub(super) pinned: Option<&'static str>,
+    /// Other revisions of it that could not be had.
+    pub(super) gaps: Vec<Gap>,
 }
 
 /// Of an Application with several repositories `--repo` may name another one's clone.
@@ -37,9 +40,6 @@ pub(super) async fn place(
     source: Option<&ApplicationSource>,
     early: Option<Early>,
 ) -> Result<Place, Refused> {
-    if let Some(chart) = source.filter(|source| !source.chart.is_empty()) {
-        return Err(Refused::Blocked(in_a_registry(chart)));
-    }
     let wanted = source
         .filter(|source| !source.repo_url.is_empty())
         .and_then(|source| RemoteUrl::parse(&source.repo_url).ok());
@@ -66,6 +66,7 @@ pub(super) async fn place(
             tip,
             remote,
             pinned: None,
+            gaps: Vec::new(),
         });
     }
     let branch = match named {
@@ -92,6 +93,7 @@ pub(super) async fn place(
         branch,
         tip,
         pinned: None,
+        gaps: Vec::new(),
     })
 }
 
@@ -104,10 +106,13 @@ pub(super) async fn own_place(
     let argocd = &observation.argocd;
     let application = argocd.application.as_ref();
     let source = application.and_then(|app| app.sources.get(argocd.source));
-    if let (Some(app), Some(source)) = (application, source)
-        && made::is_made(app)
-    {
-        return Box::pin(made_place(looking, source, early)).await;
+    if let (Some(app), Some(source)) = (application, source) {
+        if !source.chart.is_empty() {
+            return Box::pin(chart_place(looking, (app, argocd.source), source)).await;
+        }
+        if made::is_made(app) {
+            return Box::pin(made_place(looking, source, early)).await;
+        }
     }
     place(looking.0, looking.1, source, early).await
 }
@@ -155,6 +160,7 @@ pub(super) async fn made_place(
         branch: revision.to_owned(),
         tip,
         pinned: Some(if id.is_some() { "a commit" } else { "a tag" }),
+        gaps: Vec::new(),
     })
 }
 
@@ -174,29 +180,6 @@ async fn have(repository: &RepositoryPath, remote: &Remote, id: &CommitId) -> Re
         repository.fetch_commit(&remote.name, id).await?;
     }
     Ok(())
-}
-
-/// A chart of a Helm or OCI registry: what it makes of its values is in no Git repository.
-fn in_a_registry(source: &ApplicationSource) -> Blocker {
-    let files = source.helm.as_ref().and_then(|helm| helm.get("valueFiles"));
-    let files = files.and_then(|files| files.as_array());
-    let files = files.into_iter().flatten().filter_map(|file| file.as_str());
-    let files: Vec<&str> = files.collect();
-    let values = match files.is_empty() {
-        true => String::new(),
-        false => format!(", with values from {}", files.join(", ")),
-    };
-    Blocker::new(
-        "helm-chart",
-        format!(
-            "the Application deploys chart {} {} from {}{values}: what the chart makes of them is in no \
-             Git repository",
-            source.chart,
-            source.target_revision,
-            mask_url(&source.repo_url)
-        ),
-        "change the values or targetRevision by hand where they are written",
-    )
 }
 
 /// A targetRevision that is no branch may be a tag: that is said, and not that it cannot be read.

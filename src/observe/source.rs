@@ -45,6 +45,7 @@ pub(super) async fn look(
             return Err(error.into());
         }
     };
+    observation.gaps.extend(place.gaps.iter().cloned());
     let mut grounds = Grounds::of(place, observation);
     let gaps = &mut observation.gaps;
     grounds.complete((clients, scope), gaps).await;

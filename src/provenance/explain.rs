@@ -6,6 +6,7 @@ use crate::manifest::Path;
 use crate::model::Blocker;
 
 use super::files::{Files, Reader};
+use super::home::last_part;
 use super::outcome::{Explanation, Link, Place, Role};
 use super::place::Places;
 use super::traced::{Act, Mark, Source, Traced};
@@ -37,11 +38,20 @@ pub fn explain(
     };
     let mut notes = Vec::new();
     if let Some(pin) = pin(subject) {
-        let decides = rendering.revision.is_some();
+        let last = node.and_then(last_part);
+        let file = last.and_then(|mark| mark.source.file());
+        let is_there = |file: &str| rendering.is_pinned(file, subject);
+        // What stands in the Application or in another repository is of no revision.
+        let decides =
+            rendering.revision.is_some() && file.map_or(last.is_none(), |(file, _)| is_there(file));
         let link = pin.link(&places, decides);
         notes.push(link.what.clone());
         for below in &mut chain {
-            if below.role == Role::Decides {
+            let at_revision = match &below.place {
+                Place::File { path, .. } => rendering.revision.is_none() || is_there(path),
+                _ => false,
+            };
+            if below.role == Role::Decides && at_revision {
                 below.what.push_str(" at that revision");
             }
         }
@@ -104,7 +114,7 @@ impl Pin {
             says: Some(Value::String(self.revision.clone())),
             role: if decides { Role::Decides } else { Role::Could },
             what: format!(
-                "targetRevision is {}: the tip of the branch decides nothing until this moves",
+                "targetRevision is {}: what the source's own files say stays until this moves",
                 self.what
             ),
         }

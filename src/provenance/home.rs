@@ -34,7 +34,7 @@ pub fn deciding_file(
 }
 
 /// The deciding place of the last part that is a value, else of the whole.
-fn last_part(node: &Traced) -> Option<&Mark> {
+pub(super) fn last_part(node: &Traced) -> Option<&Mark> {
     let from = |mark: &Mark| match mark.act {
         Act::Value { from, .. } => Some(from),
         _ => None,

@@ -124,17 +124,27 @@ pub(super) struct Pin {
     pub(super) folder: String,
 }
 
-/// What the files say that the subject's source is pinned to; `None` where it is not pinned.
+/// What the subject's source is pinned to, as the files say it, else as the live Application does;
+/// `None` where it is not pinned.
 pub(super) fn pin(reader: &Reader<'_>, subject: &Subject<'_>) -> Result<Option<Pin>, Blocker> {
     let Some(pinned) = subject.pinned else {
         return Ok(None);
     };
     let named = field(reader, subject, "targetRevision");
-    let Some((_, Some(Value::String(revision)))) = named else {
+    let live = || {
+        let source = subject.application?.sources.get(subject.source)?;
+        Some(source.target_revision.clone()).filter(|revision| !revision.is_empty())
+    };
+    let revision = match named {
+        Some((_, Some(Value::String(revision)))) => Some(revision),
+        Some(_) => None,
+        None => live(),
+    };
+    let Some(revision) = revision else {
         return Err(Blocker::new(
             "pinned",
             format!(
-                "the Application deploys {} of {}, and no file that can be followed says which: a push to a branch changes nothing",
+                "the Application deploys {} of {}, and it cannot be told which: a push to a branch changes nothing",
                 pinned.what, pinned.repository
             ),
             "change targetRevision where the Application is defined",

@@ -1,12 +1,20 @@
 //! What services tell about themselves over plain HTTP, at addresses that the user's
-//! own configuration names.
+//! own configuration names; and charts, from where an Application says they are.
+
+mod charts;
+mod oci;
+#[cfg(test)]
+mod testing;
 
 use std::error::Error as _;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, Url, redirect};
 
 use crate::model::{mask_text, mask_url, plain};
+
+pub use charts::{ChartError, ChartFiles, Charts};
 
 /// Why an address gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,11 +64,20 @@ impl Http {
     /// # Errors
     /// When the system's certificates cannot be used; in words.
     pub fn new(timeout: Duration) -> Result<Self, String> {
+        Self::with(timeout, redirect::Policy::none())
+    }
+
+    /// The same for downloads, which move: it follows up to ten redirects.
+    fn following(timeout: Duration) -> Result<Self, String> {
+        Self::with(timeout, redirect::Policy::limited(10))
+    }
+
+    fn with(timeout: Duration, redirects: redirect::Policy) -> Result<Self, String> {
         let client = Client::builder()
             .user_agent(concat!("unship/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(timeout)
             .read_timeout(timeout)
-            .redirect(redirect::Policy::none())
+            .redirect(redirects)
             .build()
             .map_err(|error| innermost(&error))?;
         Ok(Self { client, timeout })
@@ -72,26 +89,7 @@ impl Http {
     /// When there is no answer with success. See [`Error`].
     pub async fn get(&self, url: &str) -> Result<Answer, Error> {
         let shown = mask_url(url);
-        let parsed = Url::parse(url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| Error::NoUrl { url: shown.clone() })?;
-        let asked = tokio::time::timeout(self.timeout, self.client.get(parsed).send()).await;
-        let late = || Error::TimedOut {
-            url: shown.clone(),
-            after: self.timeout,
-        };
-        let response = match asked {
-            Err(_) => return Err(late()),
-            Ok(Err(error)) if error.is_timeout() => return Err(late()),
-            Ok(Err(error)) => {
-                return Err(Error::Unreachable {
-                    message: innermost(&error),
-                    url: shown,
-                });
-            }
-            Ok(Ok(response)) => response,
-        };
+        let response = self.ask(url, HeaderMap::new()).await?;
         let code = response.status();
         if !code.is_success() {
             return Err(Error::Answered {
@@ -104,6 +102,30 @@ impl Http {
             url: shown,
         })
     }
+
+    /// Sends a GET with these headers; every answer is one.
+    async fn ask(&self, url: &str, headers: HeaderMap) -> Result<Response, Error> {
+        let shown = mask_url(url);
+        let parsed = Url::parse(url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| Error::NoUrl { url: shown.clone() })?;
+        let request = self.client.get(parsed).headers(headers).send();
+        let asked = tokio::time::timeout(self.timeout, request).await;
+        let late = || Error::TimedOut {
+            url: shown.clone(),
+            after: self.timeout,
+        };
+        match asked {
+            Err(_) => Err(late()),
+            Ok(Err(error)) if error.is_timeout() => Err(late()),
+            Ok(Err(error)) => Err(Error::Unreachable {
+                message: innermost(&error),
+                url: shown,
+            }),
+            Ok(Ok(response)) => Ok(response),
+        }
+    }
 }
 
 /// An answer that is read piece by piece.
@@ -114,6 +136,18 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// All of it, up to so many bytes; `None` where there are more.
+    async fn all(mut self, most: usize) -> Result<Option<Vec<u8>>, Error> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.chunk().await? {
+            bytes.extend(piece);
+            if bytes.len() > most {
+                return Ok(None);
+            }
+        }
+        Ok(Some(bytes))
+    }
+
     /// The next piece; `None` when the answer is complete.
     ///
     /// # Errors

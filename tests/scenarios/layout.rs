@@ -57,6 +57,26 @@ spec:
   syncPolicy:
     automated: {prune: true, selfHeal: true}
 ";
+/// The release is a version of a chart in a Helm repository.
+const CHARTED: &str = "# What production runs.
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: NAMESPACE
+  namespace: argocd
+spec:
+  project: default
+  destination: {server: https://kubernetes.default.svc, namespace: NAMESPACE}
+  source:
+    repoURL: CHARTS
+    chart: zai-proxy
+    targetRevision: RELEASE   # set by the release job
+    helm:
+      valuesObject:
+        replicas: 1
+  syncPolicy:
+    automated: {prune: true, selfHeal: true}
+";
 const PARAMETERS: &str = "app: NAMESPACE\nimage:\n  tag: \"RELEASE\"   # set by the release job\n";
 /// The overlay of production.
 const PROD: &str = "apps/zai-proxy/overlays/prod";
@@ -89,6 +109,12 @@ pub(crate) enum Layout {
     Tagged,
     /// The tag is made of a parameter of an ApplicationSet.
     TaggedSet,
+    /// App-of-apps: the Application's own manifest names the version of a chart in a Helm
+    /// repository.
+    Charted,
+    /// A chart of a Helm repository that stays at its version, with values of the stage's
+    /// repository (`$values`).
+    ChartValues,
     /// A base and an overlay whose rendered manifests Argo CD's source hydrator writes to a branch.
     Hydrated,
 }
@@ -101,6 +127,8 @@ pub(crate) struct Names {
     pub(crate) here: String,
     /// The second one.
     pub(crate) there: String,
+    /// The Helm repository.
+    pub(crate) charts: String,
 }
 
 /// Files by path.
@@ -113,9 +141,11 @@ impl Layout {
             Self::Plain => crate::stage::MANIFEST.to_owned(),
             Self::Kustomize | Self::Hydrated => format!("{PROD}/kustomization.yaml"),
             Self::Helm => "charts/zai-proxy/values-prod.yaml".to_owned(),
-            Self::Values => "env/prod/zai-proxy.yaml".to_owned(),
+            Self::Values | Self::ChartValues => "env/prod/zai-proxy.yaml".to_owned(),
             Self::SourceFile => format!("{PROD}/.argocd-source-{}.yaml", names.name),
-            Self::Apps | Self::AppsTogether | Self::Tagged => "root/zai-proxy.yaml".to_owned(),
+            Self::Apps | Self::AppsTogether | Self::Tagged | Self::Charted => {
+                "root/zai-proxy.yaml".to_owned()
+            }
             Self::Set | Self::TaggedSet => "env/prod/config.yaml".to_owned(),
         }
     }
@@ -125,11 +155,12 @@ impl Layout {
         let text = match self {
             Self::Plain => return None,
             Self::Kustomize | Self::Hydrated => OVERLAY.to_owned(),
-            Self::Helm | Self::Values => VALUES.to_owned(),
+            Self::Helm | Self::Values | Self::ChartValues => VALUES.to_owned(),
             Self::SourceFile => OVERRIDE.to_owned(),
             Self::Apps => APPLICATION.replace("REPOSITORY", &names.there),
             Self::AppsTogether => APPLICATION.replace("REPOSITORY", &names.here),
             Self::Tagged => TAGGED.replace("REPOSITORY", &names.there),
+            Self::Charted => CHARTED.replace("CHARTS", &names.charts),
             Self::Set | Self::TaggedSet => PARAMETERS.to_owned(),
         };
         let text = text.replace("NAMESPACE", &names.name);
@@ -140,7 +171,7 @@ impl Layout {
     pub(crate) fn around(self, names: &Names) -> Files {
         match self {
             Self::Plain | Self::Values | Self::Apps | Self::Set => Vec::new(),
-            Self::Tagged | Self::TaggedSet => Vec::new(),
+            Self::Tagged | Self::TaggedSet | Self::Charted | Self::ChartValues => Vec::new(),
             Self::Kustomize | Self::Hydrated => base(),
             Self::SourceFile => {
                 let mut files = overlaid(names);
@@ -178,7 +209,10 @@ impl Layout {
 
     /// Whether the Application is made by another one.
     pub(crate) const fn has_root(self) -> bool {
-        matches!(self, Self::Apps | Self::AppsTogether | Self::Tagged)
+        matches!(
+            self,
+            Self::Apps | Self::AppsTogether | Self::Tagged | Self::Charted
+        )
     }
 
     /// The ApplicationSet that makes the Application, where one does.
@@ -212,7 +246,17 @@ impl Layout {
                 "helm": {"valueFiles": ["values-prod.yaml"]}}),
             Self::Values => json!({"path": "charts/zai-proxy",
                 "helm": {"valueFiles": ["$values/env/prod/zai-proxy.yaml"]}}),
-            Self::Apps | Self::AppsTogether | Self::Tagged => json!({"path": "root"}),
+            Self::Apps | Self::AppsTogether | Self::Tagged | Self::Charted => {
+                json!({"path": "root"})
+            }
+            Self::ChartValues => {
+                let chart = json!({"repoURL": names.charts, "chart": "zai-proxy",
+                    "targetRevision": crate::stage::GOOD,
+                    "helm": {"valueFiles": ["$values/env/prod/zai-proxy.yaml"]}});
+                let values =
+                    json!({"repoURL": names.here, "targetRevision": "main", "ref": "values"});
+                return json!({"sources": [chart, values]});
+            }
         };
         own["targetRevision"] = json!("main");
         if self == Self::Values {
@@ -253,6 +297,26 @@ fn base() -> Files {
 /// The manifest without a namespace.
 fn bare() -> String {
     FIXTURE.replace("  namespace: mcp\n", "")
+}
+
+/// The files of a chart in a Helm repository at a release: its version is the image's tag unless
+/// the values have one.
+pub(crate) fn published(release: &str) -> Files {
+    let below = |(path, text): (String, String)| {
+        let path = path.trim_start_matches("charts/zai-proxy/").to_owned();
+        let text = match path.as_str() {
+            "Chart.yaml" => format!(
+                "apiVersion: v2\nname: zai-proxy\nversion: {release}\nappVersion: \"{release}\"\n"
+            ),
+            "values.yaml" => text.replace("tag: latest", "tag: \"\""),
+            _ => text.replace(
+                ".Values.image.tag",
+                ".Values.image.tag | default .Chart.AppVersion",
+            ),
+        };
+        (path, text)
+    };
+    chart().into_iter().map(below).collect()
 }
 
 fn chart() -> Files {

@@ -9,6 +9,7 @@ mod admin;
 mod blocked;
 mod branches;
 mod canary;
+mod charts;
 mod collecting;
 mod direct;
 mod fleet;
@@ -121,7 +122,11 @@ scenarios! {
         a_part_of_a_tagged_release_is_refused
         a_hydrated_source_is_rolled_back
         a_tag_as_target_revision_is_refused
-        a_chart_of_a_registry_is_refused;
+        a_chart_version_is_put_back
+        a_rollback_of_a_chart_version_goes_on
+        values_of_a_repository_for_a_published_chart_are_put_back
+        what_is_in_a_published_chart_is_refused
+        a_chart_that_cannot_be_read_is_refused;
     requesting:
         a_request_becomes_one_bead
         a_rollback_is_put_on_record

@@ -351,9 +351,71 @@ pub(crate) fn a_tag_as_target_revision_is_refused(world: &'static World) {
     assert!(stage.commits_since(&story.tip).is_empty());
 }
 
-/// A chart of a registry is in no repository: refused with the chart, its version and the values
-/// files that it takes.
-pub(crate) fn a_chart_of_a_registry_is_refused(world: &'static World) {
+/// The version of a published chart stands in the Application's manifest: that is put back.
+pub(crate) fn a_chart_version_is_put_back(world: &'static World) {
+    let story = shipped(world, "chart", Layout::Charted);
+    let stage = &story.stage;
+    let user = stage.user();
+    let told = user.on_target("explain", &[IMAGE]).ends_with(0);
+    told.says("/fields/0/chain/0/place", "root/zai-proxy.yaml:13:21")
+        .has("/fields/0/chain/0/role", "decides")
+        .says("/fields/0/chain/1/place", "Chart.yaml:4:13")
+        .says("/fields/0/value", BAD);
+    let seen = user.on_target("history", &[]).ends_with(0);
+    let entries = seen.json["entries"].as_array().cloned().unwrap_or_default();
+    let entry = |release: &str| {
+        let mut all = entries.iter();
+        let found = all.find(|entry| {
+            entry["image"]
+                .as_str()
+                .is_some_and(|i| i.ends_with(release))
+        });
+        found
+            .cloned()
+            .unwrap_or_else(|| panic!("{release}: {}", seen.story()))
+    };
+    for release in [GOOD, BAD] {
+        // Argo CD's history names the version, Git's the commit.
+        assert!(
+            entry(release)["historyId"].is_number(),
+            "{}",
+            entry(release)
+        );
+        assert!(entry(release)["commit"].is_string(), "{}", entry(release));
+    }
+    rolls_back(&story, &user);
+    let spec = stage.application()["spec"]["source"].clone();
+    assert_eq!(spec["targetRevision"], GOOD);
+}
+
+pub(crate) fn a_rollback_of_a_chart_version_goes_on(world: &'static World) {
+    goes_on(&shipped(world, "chart-on", Layout::Charted));
+}
+
+/// The chart stays at its version, and values of the stage's repository decide the image.
+pub(crate) fn values_of_a_repository_for_a_published_chart_are_put_back(world: &'static World) {
+    let story = shipped(world, "chart-values", Layout::ChartValues);
+    let user = story.stage.user();
+    let told = user.on_target("explain", &[IMAGE]).ends_with(0);
+    told.says("/fields/0/chain/0/place", "env/prod/zai-proxy.yaml:3:8")
+        .has("/fields/0/chain/0/role", "decides");
+    rolls_back(&story, &user);
+}
+
+/// What only the chart says is in no repository.
+pub(crate) fn what_is_in_a_published_chart_is_refused(world: &'static World) {
+    let story = shipped(world, "chart-part", Layout::ChartValues);
+    let stage = &story.stage;
+    let scale = ["scale", "zai-proxy", "2", "-n", &stage.name, "--yes"];
+    let run = stage.user().run(&scale).ends_with(3);
+    let message = run.json["blockers"].to_string();
+    assert!(message.contains("a chart version"), "{message}");
+    assert!(stage.commits_since(&story.tip).is_empty());
+}
+
+/// A chart that cannot be read: refused with the chart, its version and the values files that it
+/// takes.
+pub(crate) fn a_chart_that_cannot_be_read_is_refused(world: &'static World) {
     let story = shipped(world, "registry", Layout::Values);
     let stage = &story.stage;
     stage.deploy_chart("zai-proxy", "1.2.1");

@@ -203,6 +203,7 @@ impl Stage {
             name: self.name.clone(),
             here: url(&self.name),
             there: url(&self.second()),
+            charts: crate::charts::repository(),
         }
     }
 

@@ -142,11 +142,11 @@ impl Past {
     ) -> Result<Vec<(usize, usize)>, GitError> {
         let mut pins = Vec::new();
         for (state, pin) in self.pins.iter().enumerate() {
-            let commit = match pin {
-                Some(revision) => seat.pinned_commit(revision)?,
-                None => None,
-            };
-            pins.extend(commit.map(|commit| (commit, state)));
+            let Some(revision) = pin else { continue };
+            let commit = seat.pinned_commit(revision)?;
+            pins.extend(commit.map(|commit| (commit.to_string(), state)));
+            // A chart's version is told as it is.
+            pins.push((revision.clone(), state));
         }
         let history = argocd.application.as_ref().map(|app| &app.history);
         let entries = history.into_iter().flatten().enumerate();
@@ -159,8 +159,8 @@ impl Past {
                 // A maker's commits are in no history of the Application that it makes; those of
                 // a tag are.
                 Lands::Maker(_) => {
-                    let deployed = commit(argocd.source)?;
-                    pins.iter().find(|(commit, _)| *commit == deployed)?.1
+                    let deployed = entry.commits.get(argocd.source)?;
+                    pins.iter().find(|(commit, _)| commit == deployed)?.1
                 }
             };
             Some((position, state))

@@ -129,11 +129,11 @@ fn unnamed(object: &Traced, file: &str, subject: &Subject<'_>) -> Option<Gap> {
     }
 }
 
-/// A chart from a Helm or OCI registry is not in this repository.
+/// A chart from a Helm or OCI registry whose files are not here.
 fn registry(places: &Places<'_>, subject: &Subject<'_>) -> Option<Blocker> {
     let application = subject.application?;
     let source = application.sources.get(subject.source)?;
-    if source.chart.is_empty() {
+    if source.chart.is_empty() || subject.pinned.is_some() {
         return None;
     }
     let field = match application.sources.len() {

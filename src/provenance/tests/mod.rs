@@ -2,6 +2,7 @@
 //! by the real kustomize and helm.
 
 mod application_set;
+mod charts;
 mod directory;
 mod elsewhere;
 mod helm;

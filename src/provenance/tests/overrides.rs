@@ -155,7 +155,7 @@ fn a_revision_that_does_not_move_is_named() {
     let target = object("Deployment", "shop", "eu-web");
     let mut pinned = subject(&app, "levels/mid", &target);
     let explanation = explain(&files, &pinned, &path(IMAGE)).unwrap();
-    assert!(explanation.notes[0].contains("a commit: the tip of the branch decides nothing"));
+    assert!(explanation.notes[0].contains("a commit: what the source's own files say stays"));
     let said = blocked(edit(
         &files,
         &pinned,

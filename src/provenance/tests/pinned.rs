@@ -151,9 +151,18 @@ fn what_no_file_names_or_has_is_refused() {
         ..sourcing.clone()
     };
     let subject = Subject::of(Some(&app), 0, &unmade, &target);
-    let said = blocked(render(&all, &subject));
+    // No file is known to say so: the tag stays what the live Application says.
+    let mut wanted = render(&all, &subject).unwrap().object;
+    wanted["spec"]["template"] = render(
+        &at(&all, "v2.0.9"),
+        &Subject::of(Some(&live("v2.0.9")), 0, &unmade, &target),
+    )
+    .unwrap()
+    .object["spec"]["template"]
+        .clone();
+    let said = blocked(edit_to(&all, &subject, &wanted, None));
     assert!(
-        said.contains("no file that can be followed says which"),
+        said.starts_with("pinned-revision: the Application deploys a tag of"),
         "{said}"
     );
 }

@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod application_sets;
 mod auto_sync;
+mod charts;
 mod compare;
 mod controller;
 mod cron;

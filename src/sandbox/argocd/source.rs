@@ -10,8 +10,9 @@ use globset::{Glob, GlobMatcher};
 use serde_json::{Value, json};
 
 use super::TRACKING_ID;
+use super::charts;
 use super::revisions::{Commits, is_several, sources};
-use crate::model::{Application, Sourcing};
+use crate::model::{Application, Pinned, Sourcing};
 use crate::provenance::{objects, root};
 use crate::sandbox::json::{flag, set, text};
 use crate::sandbox::kinds::by_manifest;
@@ -63,6 +64,9 @@ pub(crate) fn repository_name(world: &World, url: &str) -> Result<String, String
 
 /// The commit that a revision of the source means now.
 pub(crate) fn resolve(world: &World, source: &Value, wanted: &str) -> Result<String, String> {
+    if charts::is_chart(source) {
+        return charts::resolve(wanted);
+    }
     if wanted.len() == 40 && wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(wanted.to_owned());
     }
@@ -172,6 +176,10 @@ fn one(
     commits: &Commits,
 ) -> Result<(Vec<Value>, &'static str), String> {
     let source = &own[at];
+    if charts::is_chart(source) {
+        let objects = rendered(world, (app, own, at), commits)?;
+        return Ok((objects, "Helm"));
+    }
     let repository = repository(world, source)?;
     let root = tree(&repository, commits.get(at))?;
     if let Some(kind) = tool(&root, source) {
@@ -226,7 +234,15 @@ fn rendered(
     commits: &Commits,
 ) -> Result<Vec<Value>, String> {
     let mut files = BTreeMap::new();
-    read(world, (&own[at], commits.get(at)), "", &mut files)?;
+    let pinned = charts::is_chart(&own[at]).then(|| Pinned {
+        repository: text(&own[at], "/chart").to_owned(),
+        what: "a chart version",
+        revisions: Vec::new(),
+    });
+    let here = pinned.as_ref().map_or_else(String::new, |pinned| {
+        root(&format!("{}@{}", pinned.repository, commits.get(at)))
+    });
+    read(world, (&own[at], commits.get(at)), &here, &mut files)?;
     let mut references = BTreeMap::new();
     for (place, lent) in own.iter().enumerate() {
         let name = text(lent, "/ref");
@@ -240,6 +256,7 @@ fn rendered(
         folder: folder_of(&own[at]),
         instance: text(app, "/metadata/name").to_owned(),
         references,
+        pinned,
         ..Sourcing::default()
     };
     let mut asked = app.clone();
@@ -260,6 +277,9 @@ pub(super) fn read(
     root: &str,
     files: &mut BTreeMap<String, Arc<str>>,
 ) -> Result<(), String> {
+    if charts::is_chart(source) {
+        return charts::read((source, commit), root, files);
+    }
     let repository = repository(world, source)?;
     let tree = tree(&repository, commit)?;
     tree.walk(git2::TreeWalkMode::PreOrder, |prefix, entry| {
