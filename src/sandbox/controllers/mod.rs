@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::json::{hex, int, now, set, text};
+use super::json::{digest, int, now, set, text};
 use super::kinds::{Kind, by_kind};
 use super::store::{Objects, Part, Writer};
 use super::world::World;
@@ -109,12 +109,10 @@ pub(crate) fn event(
         own => own,
     };
     let uid = text(about, "/metadata/uid");
-    let found = objects.list(kind, namespace).into_iter().find(|e| {
-        text(e, "/involvedObject/uid") == uid
-            && text(e, "/reason") == reason
-            && text(e, "/message") == message
-    });
-    if let Some(found) = found {
+    // What it says is its name, so that a repeated one is found without a search.
+    let said = digest(&[uid, reason, message].join("\n"));
+    let name = format!("{}.{said:.16}", text(about, "/metadata/name"));
+    if let Some(found) = objects.get(kind, namespace, &name) {
         let mut again = (*found).clone();
         again["count"] = json!(int(&found, "/count").unwrap_or(1) + 1);
         again["lastTimestamp"] = now();
@@ -128,7 +126,6 @@ pub(crate) fn event(
         "Application" => "argocd-application-controller",
         _ => "replicaset-controller",
     };
-    let name = format!("{}.{}", text(about, "/metadata/name"), hex(16));
     let made = json!({
         "metadata": {"name": name, "namespace": namespace},
         "involvedObject": {"apiVersion": about["apiVersion"], "kind": about["kind"],
