@@ -223,15 +223,16 @@ pub(super) fn target(text: &str) -> Result<(Option<WorkloadKind>, String), Strin
             (Some(known), name)
         }
     };
-    let valid = !name.is_empty()
-        && name.len() <= 253
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
-    if !valid {
+    if !is_name(name) {
         return Err(format!("{name:?} is no name of a Kubernetes object"));
     }
     Ok((kind, name.to_owned()))
+}
+
+/// Whether a text can be the name of a Kubernetes object.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    !name.is_empty() && name.len() <= 253 && name.bytes().all(is_part)
 }
 
 /// `KIND/NAME` of any object.

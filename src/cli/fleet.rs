@@ -481,6 +481,7 @@ pub(super) fn of_commit(
             commit: commit.to_owned(),
             parent,
             all: place == whole,
+            only: None,
         },
         ..Request::new(target.clone())
     });

@@ -4,6 +4,7 @@ use super::args::{Global, Source, duration, target};
 use super::context::Context;
 use super::failure::Failure;
 use super::ui::Ui;
+use super::used;
 use crate::exit::ExitStatus;
 use crate::model::WorkloadRef;
 use crate::observe::observe;
@@ -33,13 +34,16 @@ pub(super) struct Args {
 
 /// Runs it.
 pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStatus, Failure> {
-    let wanted = args
-        .target
-        .as_deref()
-        .map(target)
-        .transpose()
-        .map_err(Failure::usage)?;
+    let word = args.target.as_deref();
+    let wanted = match word {
+        Some(word) if used::object(word, "").is_none() => Some(target(word)),
+        _ => None,
+    };
+    let wanted = wanted.transpose().map_err(Failure::usage)?;
     let context = Context::new(global).await?;
+    if let Some(object) = word.and_then(|word| used::object(word, &context.namespace)) {
+        return used::history(&context, &object, (&args.source, args.limit), ui).await;
+    }
     let Some((kind, name)) = wanted else {
         return list(&context, args, ui).await;
     };

@@ -28,6 +28,7 @@ mod status;
 mod stop;
 mod ui;
 mod undo_file;
+mod used;
 
 use std::ffi::OsString;
 

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use super::args::{Global, Source, Wish};
 use super::carry::Planned;
 use super::failure::Failure;
+use super::gone::nothing_to_do;
 use super::rollback::{plan_one, requests};
 use super::ui::Ui;
+use super::used;
 use crate::exit::ExitStatus;
 use crate::plan::Decision;
 use crate::report::{RefusalReport, RunReport, RunState, decision_text, plan_markdown};
@@ -40,6 +42,14 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     let context = super::context::Context::new(global).await?;
     let mut worst = ExitStatus::Success;
     for (word, wish) in requests(&args.targets, &args.wish)? {
+        if let Some(object) = used::object(&word, &context.namespace) {
+            let how = (&wish, &args.source);
+            match used::plan(&context, &object, how, false).await? {
+                Ok(planned) => worst = show(&planned, args, ui)?,
+                Err(why) => worst = nothing_to_do(&why, ui),
+            }
+            continue;
+        }
         let planned = plan_one(&context, &word, &wish, &args.source, false).await?;
         worst = show(&planned, args, ui)?;
     }

@@ -92,6 +92,7 @@ async fn one(
             commit: args.commit.clone(),
             parent: args.parent,
             all: args.target.is_none(),
+            only: None,
         },
         ..Request::new(reference.clone())
     };

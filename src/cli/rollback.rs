@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::fleet::{self, Staging, Wanted};
 use super::records::RecordArg;
 use super::ui::Ui;
+use super::used;
 use crate::exit::ExitStatus;
 use crate::model::{WorkloadKind, mask_text};
 use crate::plan::{Allow, Decision, Goal, Only, Plan, Request, Route, To, parse_to};
@@ -66,7 +67,9 @@ pub(super) struct ApplyArgs {
 pub(super) fn requests(targets: &[String], wish: &Wish) -> Result<Vec<(String, Wish)>, Failure> {
     let mut found = Vec::new();
     for word in targets {
-        target(word).map_err(Failure::usage)?;
+        if used::object(word, "").is_none() {
+            target(word).map_err(Failure::usage)?;
+        }
         let mut own = wish.clone();
         if let Some((name, to)) = wish.to.split_once('=') {
             if name == word {
@@ -196,6 +199,14 @@ pub(super) async fn run(global: &Global, args: &Args, ui: Ui) -> Result<ExitStat
     fleet::only_for_many(&args.staging)?;
     let mut last = ExitStatus::Success;
     for (word, wish) in requests(&args.targets, &args.wish)? {
+        if let Some(object) = used::object(&word, &context.namespace) {
+            let how = (&wish, &args.source, &args.acting);
+            last = Box::pin(used::rollback(global, (&context, &object), how, ui)).await?;
+            if last != ExitStatus::Success {
+                break;
+            }
+            continue;
+        }
         if wish.manner.route == "request" && args.acting.dry_run.is_none() {
             return super::request::of_rollback(global, (&word, &wish), &args.source, ui).await;
         }

@@ -140,6 +140,7 @@ pub fn scope_for(mut scope: Scope, request: &Request) -> Scope {
         commit,
         parent,
         all,
+        ..
     } = &request.intent
     {
         scope.undo = Some(Undo {

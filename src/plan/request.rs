@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CommitId, HistoryId, RolloutRevision, WorkloadRef};
+use crate::model::{CommitId, HistoryId, ObjectRef, RolloutRevision, WorkloadRef};
 
 /// Which state to go back to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ pub enum Intent {
         parent: Option<usize>,
         /// All of its files, not only the target's document.
         all: bool,
+        /// Of what the target's pods use this object alone, and nothing of the target's document.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only: Option<ObjectRef>,
     },
     /// Stop the tools that would set its image again.
     Hold,

@@ -153,6 +153,74 @@ pub(crate) fn a_config_map_is_taken_back(world: &'static World) {
     );
 }
 
+/// A Service as the target: its last change is taken back, what the same commit did to the
+/// workload is left, and a second time nothing is flipped back.
+pub(crate) fn a_service_is_a_target(world: &'static World) {
+    let stage = Stage::new(world, "service", (GOOD, &Setting::default()));
+    let selector = ("selector:\n    app: zai-proxy\n    variant: production", "");
+    let green = selector.0.replace("production", "green  # the new ones");
+    let workers = ("value: \"10\"", "value: \"11\"");
+    let bad = change(
+        &stage,
+        "chore: switch to green",
+        &[(selector.0, &green), workers],
+    );
+    let tip = stage.commit_of_others("5.0.1");
+    stage.team().push();
+    stage.refresh();
+    stage.wait_service(|service| service["spec"]["selector"]["variant"] == "green");
+    let user = stage.user();
+    let told = user.run(&["history", "svc/zai-proxy", "-n", &stage.name]);
+    told.ends_with(0)
+        .has("/used/0/commit", bad.as_str())
+        .says("/used/0/takeBack", &bad[..7]);
+    let back = ["rollback", "service/zai-proxy", "-n", &stage.name, "--yes"];
+    let run = user.run(&back).ends_with(0);
+    run.has("/state", "succeeded").all_checks_hold();
+    stage.wait_service(|service| service["spec"]["selector"]["variant"] == "production");
+    let wanted = stage.manifest(GOOD).replace(workers.0, workers.1);
+    assert_eq!(stage.file_at("refs/heads/main", MANIFEST), wanted);
+    let again = user.run(&back).ends_with(0);
+    again.says("/reason", "is back already");
+    assert_eq!(stage.commits_since(&tip).len(), 1);
+}
+
+/// A ConfigMap as the target, which the pods of two workloads take: one commit, and both are judged.
+pub(crate) fn a_config_map_is_a_target(world: &'static World) {
+    let stage = Stage::new(world, "config-target", (GOOD, &Setting::default()));
+    let uses = "          envFrom:\n            - configMapRef: {name: settings}\n          env:\n";
+    change(&stage, "feat: settings", &[("          env:\n", uses)]);
+    let first = settings("info");
+    let worker = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: worker, namespace: {}}}\nspec:\n  selector: {{matchLabels: {{app: worker}}}}\n  template:\n    metadata: {{labels: {{app: worker}}}}\n    spec:\n      containers:\n      - name: main\n        image: ronaldraygun/worker:1.0.0\n        envFrom: [{{configMapRef: {{name: settings}}}}]\n",
+        stage.name
+    );
+    let team = stage.team();
+    let files = [
+        (SETTINGS, Some(first.as_str())),
+        ("k8s/apexalgo-iad/mcp/worker.yml", Some(worker.as_str())),
+    ];
+    team.commit("feat: settings", &files);
+    team.push();
+    stage.refresh();
+    stage.wait_env_from("settings");
+    let tip = team.commit("chore: more words", &[(SETTINGS, Some(&settings("trace")))]);
+    team.push();
+    stage.refresh();
+    let user = stage.user();
+    let back = ["rollback", "cm/settings", "-n", &stage.name];
+    let dry = user.run(&[&back[..], &["--dry-run"]].concat()).ends_with(0);
+    assert_eq!(dry.json["targets"].as_array().map(Vec::len), Some(2));
+    let run = user.run(&[&back[..], &["--yes"]].concat()).ends_with(0);
+    run.has("/state", "succeeded");
+    assert_eq!(stage.file_at("refs/heads/main", SETTINGS), first);
+    assert_eq!(stage.commits_since(&tip).len(), 1, "one commit for both");
+    let none = user.run(&["rollback", "cm/no-such", "-n", &stage.name, "--yes"]);
+    none.ends_with(3);
+    let wish = [&back[..], &["--to", GOOD, "--yes"]].concat();
+    user.run(&wish).ends_with(2);
+}
+
 /// A field that something else has changed since is named with that commit, and left.
 pub(crate) fn what_was_changed_since_is_left(world: &'static World) {
     let stage = Stage::new(world, "revert-partly", (GOOD, &Setting::default()));

@@ -21,21 +21,33 @@ pub(super) struct FileUndo<'c> {
     pub(super) edited: Option<EditedFile>,
 }
 
-/// Takes the commit's files back: all of them, or the target's document only, and where the commit
-/// left that alone the objects that the target's pods use. Nothing is given where one of them
+/// Which part of a commit is meant.
+#[derive(Clone, Copy)]
+pub(super) enum Meant<'m> {
+    /// All of its files.
+    All,
+    /// The target's document, and where the commit left that alone the objects that the target's
+    /// pods use.
+    Target,
+    /// One object that they use.
+    Used(&'m ObjectRef),
+}
+
+/// Takes the commit's files back, as far as they are meant. Nothing is given where one of them
 /// cannot be done.
 pub(super) fn take_back<'c>(
     git: &GitView,
     change: &'c Change,
-    (target, all): (&WorkloadRef, bool),
+    (target, meant): (&WorkloadRef, Meant<'_>),
 ) -> Result<Vec<FileUndo<'c>>, Refusal> {
     let mut refusal = Refusal::default();
     let mut found = Vec::new();
     for file in &change.files {
-        let outcome = if all || git.rendered.is_some() {
-            whole(file).map(Some)
-        } else {
-            of_target(git, file, target)
+        let outcome = match meant {
+            Meant::Used(_) => Ok(None),
+            Meant::All => whole(file).map(Some),
+            Meant::Target if git.rendered.is_some() => whole(file).map(Some),
+            Meant::Target => of_target(git, file, target),
         };
         match outcome {
             Ok(undo) => found.extend(undo),
@@ -44,7 +56,7 @@ pub(super) fn take_back<'c>(
     }
     if found.is_empty() && refusal.is_empty() {
         for file in &change.files {
-            match of_used(git, file, target) {
+            match of_used(git, file, (target, meant)) {
                 Ok(undo) => found.extend(undo),
                 Err(blocker) => refusal.blockers.push(blocker),
             }
@@ -165,7 +177,7 @@ fn part<'c>(file: &'c ChangedFile, path: &str, (head, undone): (&str, Undone)) -
 fn of_used<'c>(
     git: &GitView,
     file: &'c ChangedFile,
-    target: &WorkloadRef,
+    (target, meant): (&WorkloadRef, Meant<'_>),
 ) -> Result<Option<FileUndo<'c>>, Blocker> {
     let text = |side: &'c Option<FileText>| side.as_ref().and_then(FileText::text);
     let (Some(before), Some(after), Some(path)) =
@@ -176,7 +188,10 @@ fn of_used<'c>(
     let Some(template) = git.states.first().map(|state| &state.template) else {
         return Ok(None);
     };
-    let names = used_either(before, after, (template, &target.namespace));
+    let mut names = used_either(before, after, (template, &target.namespace));
+    if let Meant::Used(object) = meant {
+        names.retain(|own| own == object);
+    }
     if names.is_empty() {
         return Ok(None);
     }

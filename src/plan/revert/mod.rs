@@ -17,7 +17,7 @@ use crate::model::{Change, Desired, GitView, ObjectRef, Observation, PodTemplate
 use crate::provenance::{Subject, Touched};
 use crate::timeline::Timeline;
 
-use files::FileUndo;
+use files::{FileUndo, Meant};
 
 /// What a commit's subject may take of a message's first line.
 const SUBJECT: usize = 60;
@@ -112,8 +112,14 @@ pub(super) fn prepare(
     let git = source(observation)?;
     let change = change_of(git).map_err(Refusal::one)?;
     let document = editable(observation, git, request)?;
-    let all = matches!(request.intent, Intent::Revert { all: true, .. });
-    let undos = files::take_back(git, change, (&observation.target, all))?;
+    let meant = match &request.intent {
+        Intent::Revert { all: true, .. } => Meant::All,
+        Intent::Revert {
+            only: Some(object), ..
+        } => Meant::Used(object),
+        _ => Meant::Target,
+    };
+    let undos = files::take_back(git, change, (&observation.target, meant))?;
     let edited: Vec<EditedFile> = undos
         .iter()
         .filter_map(|undo| undo.edited.clone())

@@ -46,6 +46,7 @@ fn asked(all: bool) -> Request {
             commit: format!("{:040x}", 2),
             parent: None,
             all,
+            only: None,
         },
         ..request()
     }
