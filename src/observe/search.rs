@@ -1,5 +1,7 @@
 //! Finding the document that ships a workload.
 
+use std::fmt;
+
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
@@ -79,6 +81,15 @@ impl Files {
         &self.folder
     }
 
+    /// Whether a path of the repository is one of them.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let below = match self.folder.as_str() {
+            "" => Some(path),
+            folder => path.strip_prefix(folder).and_then(|p| p.strip_prefix('/')),
+        };
+        below.is_some_and(|below| self.recurse || !below.contains('/')) && self.takes(path)
+    }
+
     pub(super) fn takes(&self, path: &str) -> bool {
         let relative = path
             .strip_prefix(&self.folder)
@@ -93,6 +104,26 @@ impl Files {
                 .exclude
                 .as_ref()
                 .is_some_and(|glob| glob.is_match(relative))
+    }
+}
+
+impl fmt::Display for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = if self.folder.is_empty() {
+            "the repository's root"
+        } else {
+            &self.folder
+        };
+        f.write_str(folder)?;
+        if self.recurse {
+            f.write_str(" with the folders below")?;
+        }
+        for (word, glob) in [("include", &self.include), ("exclude", &self.exclude)] {
+            if let Some(glob) = glob {
+                write!(f, ", {word} {:?}", glob.glob().glob())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -180,6 +211,12 @@ mod tests {
         };
         let files = Files::of(&source);
         assert!(files.takes("k8s/mcp/zai-proxy.yml"));
+        assert!(files.has("k8s/mcp/x/a.yaml"));
+        assert!(!files.has("k8s/mcp2/zai-proxy.yml") && !files.has("zai-proxy.yml"));
+        assert_eq!(
+            files.to_string(),
+            "k8s/mcp with the folders below, include \"{zai-*.yml,x/*.yaml}\", exclude \"*canary*\""
+        );
         assert!(files.takes("k8s/mcp/x/a.yaml"));
         assert!(!files.takes("k8s/mcp/zai-proxy-canary.yml"));
         assert!(!files.takes("k8s/mcp/other.yml"));

@@ -231,6 +231,10 @@ fn candidates(
     seen: &mut Observation,
 ) -> Result<Found, GitError> {
     let found = match &scope.file {
+        Some(file) if !files.has(file) => {
+            seen.source_blockers.push(not_deployed(file, files, seen));
+            Found::default()
+        }
         Some(file) => {
             let mut found = Found::default();
             match repository.blob_at(&place.tip, file)? {
@@ -246,6 +250,17 @@ fn candidates(
         None => search(repository, &place.tip, files, &seen.target)?,
     };
     Ok(found)
+}
+
+/// An edit of a file that the Application leaves out would change nothing.
+fn not_deployed(file: &str, files: &Files, seen: &Observation) -> Blocker {
+    let application = seen.argocd.application.as_ref();
+    let name = application.map_or_else(String::new, |app| format!(" {}", app.name));
+    Blocker::new(
+        "file-not-deployed",
+        format!("{file} is none of the files that Application{name} deploys: {files}"),
+        "leave --file out, or name one of them",
+    )
 }
 
 type Chosen = (Candidate, String, bool, Walked);

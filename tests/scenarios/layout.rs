@@ -78,6 +78,10 @@ spec:
     automated: {prune: true, selfHeal: true}
 ";
 const PARAMETERS: &str = "app: NAMESPACE\nimage:\n  tag: \"RELEASE\"   # set by the release job\n";
+/// The folder of plain manifests.
+const MCP: &str = "k8s/apexalgo-iad/mcp";
+/// A manifest of the same workload that is not deployed any more.
+pub(crate) const OLD: &str = "k8s/apexalgo-iad/mcp/old/zai-proxy.yml";
 /// The overlay of production.
 const PROD: &str = "apps/zai-proxy/overlays/prod";
 const BASE: &str = "resources: [deployment.yaml]\n";
@@ -88,6 +92,10 @@ pub(crate) enum Layout {
     /// Plain manifests.
     #[default]
     Plain,
+    /// Plain manifests, of which `directory.exclude` leaves out some.
+    Excluded,
+    /// Plain manifests of which an `.argocd-source` file includes only some.
+    Included,
     /// A base and an overlay that sets the image's tag.
     Kustomize,
     /// A chart in the repository, with a values file of the environment.
@@ -138,7 +146,7 @@ impl Layout {
     /// The file that a release changes.
     pub(crate) fn release_file(self, names: &Names) -> String {
         match self {
-            Self::Plain => crate::stage::MANIFEST.to_owned(),
+            Self::Plain | Self::Excluded | Self::Included => crate::stage::MANIFEST.to_owned(),
             Self::Kustomize | Self::Hydrated => format!("{PROD}/kustomization.yaml"),
             Self::Helm => "charts/zai-proxy/values-prod.yaml".to_owned(),
             Self::Values | Self::ChartValues => "env/prod/zai-proxy.yaml".to_owned(),
@@ -153,7 +161,7 @@ impl Layout {
     /// That file at a release; `None` for a plain manifest.
     pub(crate) fn release(self, names: &Names, release: &str) -> Option<String> {
         let text = match self {
-            Self::Plain => return None,
+            Self::Plain | Self::Excluded | Self::Included => return None,
             Self::Kustomize | Self::Hydrated => OVERLAY.to_owned(),
             Self::Helm | Self::Values | Self::ChartValues => VALUES.to_owned(),
             Self::SourceFile => OVERRIDE.to_owned(),
@@ -173,6 +181,12 @@ impl Layout {
             Self::Plain | Self::Values | Self::Apps | Self::Set => Vec::new(),
             Self::Tagged | Self::TaggedSet | Self::Charted | Self::ChartValues => Vec::new(),
             Self::Kustomize | Self::Hydrated => base(),
+            Self::Excluded => vec![(OLD.to_owned(), old(names))],
+            Self::Included => {
+                let source = "directory:\n  recurse: true\n  include: zai-proxy.yml\n";
+                let path = format!("{MCP}/.argocd-source-{}.yaml", names.name);
+                vec![(OLD.to_owned(), old(names)), (path, source.to_owned())]
+            }
             Self::SourceFile => {
                 let mut files = overlaid(names);
                 let all = OVERRIDE.replace("RELEASE", "0.9.0");
@@ -238,8 +252,11 @@ impl Layout {
     /// What the spec of the Application says of its sources; of its root where it has one.
     pub(crate) fn sources(self, names: &Names) -> Value {
         let mut own = match self {
-            Self::Plain => json!({"path": "k8s/apexalgo-iad/mcp",
+            Self::Plain => json!({"path": MCP,
                 "directory": {"recurse": true, "include": "{*.yaml,*.yml}"}}),
+            Self::Excluded => json!({"path": MCP,
+                "directory": {"recurse": true, "exclude": "{old/*,*.bak.yml}"}}),
+            Self::Included => json!({"path": MCP}),
             Self::Kustomize | Self::SourceFile => json!({"path": PROD}),
             Self::Set | Self::TaggedSet | Self::Hydrated => json!({"path": PROD}),
             Self::Helm => json!({"path": "charts/zai-proxy",
@@ -292,6 +309,11 @@ fn base() -> Files {
             BASE.to_owned(),
         ),
     ]
+}
+
+fn old(names: &Names) -> String {
+    let text = FIXTURE.replace("namespace: mcp", &format!("namespace: {}", names.name));
+    text.replace("1.2.0", "0.9.0")
 }
 
 /// The manifest without a namespace.

@@ -104,6 +104,8 @@ scenarios! {
         an_annotated_application_is_held_in_its_manifest
         a_workflow_is_named_and_not_edited;
     sources:
+        a_manifest_beside_excluded_ones_is_rolled_back
+        a_manifest_that_a_source_file_includes_is_rolled_back
         a_values_file_of_another_repository_is_rolled_back
         a_chart_of_another_repository_is_scaled
         a_rollback_of_lent_values_goes_on

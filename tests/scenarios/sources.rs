@@ -1,7 +1,7 @@
 //! Values that are decided somewhere else than beside the manifests: in another repository.
 
-use crate::layout::Layout;
-use crate::stage::{BAD, GOOD, Setting, Stage, Story};
+use crate::layout::{Layout, OLD};
+use crate::stage::{BAD, GOOD, MANIFEST, Setting, Stage, Story};
 use crate::unship::Unship;
 use crate::world::World;
 
@@ -57,6 +57,32 @@ fn rolls_back(story: &Story, user: &Unship<'_>) {
         1,
         "it is not flipped back"
     );
+}
+
+/// Another manifest of the workload is excluded by the source, and an edit of it is refused.
+pub(crate) fn a_manifest_beside_excluded_ones_is_rolled_back(world: &'static World) {
+    beside_others(&shipped(world, "exclude", Layout::Excluded));
+}
+
+/// The same where an `.argocd-source` file beside the manifests says which ones count.
+pub(crate) fn a_manifest_that_a_source_file_includes_is_rolled_back(world: &'static World) {
+    beside_others(&shipped(world, "include", Layout::Included));
+}
+
+fn beside_others(story: &Story) {
+    let stage = &story.stage;
+    let user = stage.user();
+    let told = user.on_target("explain", &[IMAGE]).ends_with(0);
+    told.says("/fields/0/chain/0/place", MANIFEST)
+        .has("/fields/0/chain/0/role", "decides")
+        .says("/fields/0/value", BAD);
+    let old = stage.file_at("refs/heads/main", OLD);
+    let run = user.rollback(&["--to", GOOD, "--file", OLD]).ends_with(3);
+    let message = run.json["blockers"].to_string();
+    assert!(message.contains(OLD), "{message}");
+    assert!(stage.commits_since(&story.tip).is_empty());
+    rolls_back(story, &user);
+    assert_eq!(stage.file_at("refs/heads/main", OLD), old);
 }
 
 /// The chart is in one repository, the values file that decides in another: that one gets the

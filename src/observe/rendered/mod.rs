@@ -143,9 +143,14 @@ pub(super) fn read(
     };
     let first = Seat::at(grounds, 0)?;
     let pinned = first.sourcing.pinned.is_some();
-    if !pinned && !may_be_rendered(&first, (scope, source), seen)? {
+    let over = beside(&first, seen)?;
+    if !pinned && !may_be_rendered(&over, (scope, source)) {
         return Ok(None);
     }
+    // Which plain manifests count may stand in a file beside them.
+    let is_said = over
+        .iter()
+        .any(|(path, _)| path.contains("/.argocd-source") || path.starts_with(".argocd-source"));
     let target = seen.target.object();
     let asked = {
         let subject = first.subject(seen, &target);
@@ -153,7 +158,8 @@ pub(super) fn read(
             .files(&own.tip)
             .ask(|files| match provenance::tool(files, &subject) {
                 Err(blocker) => Some(Err(blocker)),
-                Ok(Tool::Directory | Tool::Jsonnet | Tool::Plugin) if !pinned => None,
+                Ok(Tool::Jsonnet | Tool::Plugin) if !pinned => None,
+                Ok(Tool::Directory) if !pinned && !is_said => None,
                 Ok(_) => Some(look(files, &subject, scope)),
             })?
     };
@@ -209,21 +215,19 @@ fn on_a_branch<'g>(
 
 /// Whether anything but plain manifests may make the object.
 fn may_be_rendered(
-    first: &Seat<'_>,
+    over: &[(String, String)],
     (scope, source): (&Scope, &ApplicationSource),
-    seen: &Observation,
-) -> Result<bool, GitError> {
-    if scope.file.is_some() {
-        return Ok(false);
-    }
-    if source.kustomize.is_some() || source.helm.is_some() {
-        return Ok(true);
-    }
+) -> bool {
+    let by_tool = source.kustomize.is_some() || source.helm.is_some();
+    scope.file.is_none() && (by_tool || !over.is_empty())
+}
+
+/// The files in the source's folder that decide over plain manifests, with what each does.
+fn beside(first: &Seat<'_>, seen: &Observation) -> Result<Vec<(String, String)>, GitError> {
     let application = seen.argocd.application.as_ref();
     let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
     let tip = &first.place()?.tip;
-    let found = overrides(&first.repository, tip, &first.sourcing.folder, name)?;
-    Ok(!found.is_empty())
+    overrides(&first.repository, tip, &first.sourcing.folder, name)
 }
 
 /// The repositories, seen from one of them.
@@ -440,7 +444,7 @@ fn view(
 /// folder is in another repository, the file that decides.
 fn main_file(seat: &Seat<'_>, found: &Found) -> String {
     if let Some((file, makers)) = &found.decides
-        && (seat.home > 0 || *makers > 0)
+        && (seat.home > 0 || *makers > 0 || found.rendered.tool == Tool::Directory)
     {
         return file.clone();
     }
