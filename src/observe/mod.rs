@@ -17,6 +17,7 @@ mod made;
 mod many;
 mod overrides;
 mod place;
+mod range;
 mod rendered;
 mod rights;
 mod search;

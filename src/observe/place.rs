@@ -3,7 +3,7 @@
 use super::chart::chart_place;
 use super::clones::{Refused, clone_of};
 use super::early::Early;
-use super::{Clients, Scope, made};
+use super::{Clients, Scope, made, range};
 use crate::git::{GitError, Remote, RemoteErrorKind, RemoteUrl, RepositoryPath};
 use crate::model::{ApplicationSource, Blocker, CommitId, Gap, Observation, mask_url};
 
@@ -107,6 +107,11 @@ pub(super) async fn own_place(
     let application = argocd.application.as_ref();
     let source = application.and_then(|app| app.sources.get(argocd.source));
     if let (Some(app), Some(source)) = (application, source) {
+        let range = range::blocker(app, argocd.source);
+        let is_meant = !source.chart.is_empty() || looking.1.branch.is_none();
+        if let Some(blocker) = range.filter(|_| is_meant) {
+            return Err(Refused::Blocked(blocker));
+        }
         if !source.chart.is_empty() {
             return Box::pin(chart_place(looking, (app, argocd.source), source)).await;
         }
