@@ -218,7 +218,7 @@ pub(super) fn target(text: &str) -> Result<(Option<WorkloadKind>, String), Strin
         None => (None, text),
         Some((kind, name)) => {
             let known = WorkloadKind::parse(kind).ok_or_else(|| {
-                format!("{kind:?} is no kind that can be rolled back; use deployment, statefulset or daemonset")
+                format!("{kind:?} is no kind that can be a target here; use deployment, statefulset or daemonset")
             })?;
             (Some(known), name)
         }

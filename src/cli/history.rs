@@ -17,7 +17,7 @@ use crate::timeline::Timeline;
     after_help = "Examples:\n  unship history zai-proxy -n mcp\n  unship history -A --since 1h"
 )]
 pub(super) struct Args {
-    /// [KIND/]NAME; without it what shipped lately in the namespace
+    /// [KIND/]NAME, also configmap/NAME or service/NAME; without it what shipped lately in the namespace
     target: Option<String>,
     /// All namespaces
     #[arg(short = 'A', long)]

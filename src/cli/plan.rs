@@ -19,7 +19,7 @@ use crate::report::{RefusalReport, RunReport, RunState, decision_text, plan_mark
     after_help = "Examples:\n  unship plan zai-proxy -n mcp\n  unship plan zai-proxy -n mcp --to 1.2.0 --out plan.json"
 )]
 pub(super) struct Args {
-    /// [KIND/]NAME
+    /// [KIND/]NAME, also configmap/NAME or service/NAME
     #[arg(required = true)]
     targets: Vec<String>,
     /// Save the plan for `unship apply`

@@ -20,10 +20,10 @@ use crate::report::counted;
 /// Arguments of `unship rollback`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  unship rollback zai-proxy -n mcp\n  unship rollback zai-proxy -n mcp --to 1.2.0 --yes --reason \"INC-42\"\n  unship rollback zai-proxy -n mcp --hold --yes\n  unship rollback zai-proxy -n mcp --dry-run -o json\n  unship rollback --image ronaldraygun/zai-proxy:1.2.1 -A --stages 1,10%,100%"
+    after_help = "Examples:\n  unship rollback zai-proxy -n mcp\n  unship rollback zai-proxy -n mcp --to 1.2.0 --yes --reason \"INC-42\"\n  unship rollback zai-proxy -n mcp --hold --yes\n  unship rollback zai-proxy -n mcp --dry-run -o json\n  unship rollback configmap/limits -n mcp --yes\n  unship rollback --image ronaldraygun/zai-proxy:1.2.1 -A --stages 1,10%,100%"
 )]
 pub(super) struct Args {
-    /// [KIND/]NAME; several are done in the order typed
+    /// [KIND/]NAME, also configmap/NAME or service/NAME; several are done in the order typed
     #[arg(required_unless_present = "image")]
     targets: Vec<String>,
     /// Instead of targets: every workload that runs this image, REPOSITORY:TAG

@@ -30,7 +30,7 @@ pub(super) fn object(word: &str, namespace: &str) -> Option<ObjectRef> {
         "service" | "services" | "svc" => "Service",
         _ => return None,
     };
-    is_name(name).then(|| ObjectRef {
+    Some(ObjectRef {
         group: String::new(),
         kind: kind.to_owned(),
         namespace: namespace.to_owned(),
@@ -49,6 +49,12 @@ struct Known {
 
 /// Looks at every workload of the namespace that may use the object.
 async fn known(context: &Context, object: &ObjectRef, source: &Source) -> Result<Known, Failure> {
+    if !is_name(&object.name) {
+        let name = &object.name;
+        return Err(Failure::usage(format!(
+            "{name:?} is no name of a Kubernetes object"
+        )));
+    }
     let cluster = context.cluster()?;
     let found = cluster.workloads(Some(&object.namespace), None).await;
     if let Some(gap) = found.gaps.first() {
@@ -74,6 +80,14 @@ async fn known(context: &Context, object: &ObjectRef, source: &Source) -> Result
             scope
         })
         .collect();
+    if scopes.is_empty() {
+        return Err(Failure::refused(format!(
+            "no workload in namespace {} uses {}: which one shows that taking it back went well is not known",
+            object.namespace,
+            short(object)
+        ))
+        .hint("`unship revert COMMIT TARGET` takes a commit back that you know"));
+    }
     let looks = observe_many(&context.clients, &scopes, Timestamp::now()).await;
     let mut known = Known {
         changes: Vec::new(),
@@ -89,7 +103,11 @@ async fn known(context: &Context, object: &ObjectRef, source: &Source) -> Result
             .filter(|own| is_same(&own.object, object))
             .cloned()
             .collect();
-        known.gaps.extend(observation.gaps);
+        for gap in observation.gaps {
+            if !known.gaps.contains(&gap) {
+                known.gaps.push(gap);
+            }
+        }
         by_user.push((observation.target, changes));
     }
     let mut all: Vec<UsedChange> = Vec::new();
@@ -136,14 +154,19 @@ async fn wanting(
     fits(wish)?;
     let known = known(context, object, source).await?;
     let Some(newest) = known.changes.into_iter().next() else {
-        let why = known.gaps.first();
-        let why = why.map_or_else(String::new, |gap| format!(" ({gap})"));
+        let hint = "`unship revert COMMIT TARGET` takes a commit back that you know";
+        if let Some(gap) = known.gaps.first() {
+            let name = short(object);
+            return Err(
+                Failure::error(format!("who changed {name} is not known: {gap}")).hint(hint),
+            );
+        }
         return Err(Failure::refused(format!(
-            "no commit is known that changed {} in namespace {}, in plain manifests beside a workload whose pods use it{why}",
+            "no commit is known that changed {} in namespace {}, in plain manifests beside a workload whose pods use it",
             short(object),
             object.namespace
         ))
-        .hint("`unship revert COMMIT TARGET` takes a commit back that you know"));
+        .hint(hint));
     };
     if let Some(of) = takes_back(&newest) {
         return Ok(Wanting::Nothing(format!(

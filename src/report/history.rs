@@ -125,7 +125,11 @@ impl HistoryReport {
     pub fn text(&self, style: Style) -> String {
         let mut text = format!("{}\n", self.target);
         let rows = self.entries.iter().map(|entry| row(entry, style));
-        if style.width >= WIDE {
+        if self.entries.is_empty() {
+            if self.used.is_empty() {
+                text.push_str("no release of it is known\n");
+            }
+        } else if style.width >= WIDE {
             let header = [
                 "", "live", "image", "commit", "argo", "rev", "served", "grade", "subject",
                 "reason",
