@@ -89,11 +89,7 @@ async fn known(context: &Context, object: &ObjectRef, source: &Source) -> Result
         .hint("`unship revert COMMIT TARGET` takes a commit back that you know"));
     }
     let looks = observe_many(&context.clients, &scopes, Timestamp::now()).await;
-    let mut known = Known {
-        changes: Vec::new(),
-        users: Vec::new(),
-        gaps: Vec::new(),
-    };
+    let mut gaps: Vec<Gap> = Vec::new();
     let mut by_user = Vec::new();
     for look in looks {
         let observation = look?.observation;
@@ -104,30 +100,37 @@ async fn known(context: &Context, object: &ObjectRef, source: &Source) -> Result
             .cloned()
             .collect();
         for gap in observation.gaps {
-            if !known.gaps.contains(&gap) {
-                known.gaps.push(gap);
+            if !gaps.contains(&gap) {
+                gaps.push(gap);
             }
         }
         by_user.push((observation.target, changes));
     }
-    let mut all: Vec<UsedChange> = Vec::new();
+    Ok(together(by_user, gaps))
+}
+
+/// The changes that any of the workloads shows, and those that show the newest.
+fn together(by_user: Vec<(WorkloadRef, Vec<UsedChange>)>, gaps: Vec<Gap>) -> Known {
+    let mut changes: Vec<UsedChange> = Vec::new();
     for change in by_user.iter().flat_map(|(_, changes)| changes) {
-        if !all.iter().any(|own| own.commit.id == change.commit.id) {
-            all.push(change.clone());
+        if !changes.iter().any(|own| own.commit.id == change.commit.id) {
+            changes.push(change.clone());
         }
     }
-    all.sort_by_key(|change| std::cmp::Reverse(change.commit.time));
-    let newest = all.first().map(|change| change.commit.id.clone());
-    let has_it = |changes: &[UsedChange]| {
-        let mut ids = changes.iter().map(|change| &change.commit.id);
+    changes.sort_by_key(|change| std::cmp::Reverse(change.commit.time));
+    let newest = changes.first().map(|change| change.commit.id.clone());
+    let has_it = |own: &[UsedChange]| {
+        let mut ids = own.iter().map(|change| &change.commit.id);
         newest
             .as_ref()
             .is_some_and(|newest| ids.any(|id| id == newest))
     };
-    let users = by_user.iter().filter(|(_, changes)| has_it(changes));
-    known.users = users.map(|(target, _)| target.clone()).collect();
-    known.changes = all;
-    Ok(known)
+    let users = by_user.iter().filter(|(_, own)| has_it(own));
+    Known {
+        users: users.map(|(target, _)| target.clone()).collect(),
+        changes,
+        gaps,
+    }
 }
 
 fn is_same(own: &ObjectRef, wanted: &ObjectRef) -> bool {

@@ -126,7 +126,7 @@ pub(super) fn private_folder(folder: &Path) -> std::io::Result<()> {
     builder.create(folder)
 }
 
-fn is_complete(place: &Path) -> bool {
+pub(super) fn is_complete(place: &Path) -> bool {
     place.join("HEAD").is_file()
 }
 

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use git2::{ErrorCode, Oid, Signature, Time};
 
-use super::cache::{clone_name, private_folder};
+use super::cache::{clone_name, is_complete, private_folder};
 use super::error::GitError;
 use super::path::RepositoryPath;
 use super::program::Git;
@@ -34,10 +34,7 @@ impl Git {
             )
         })?;
         let place = folder.join(format!("{}.git", clone_name(url)));
-        let mut options = git2::RepositoryInitOptions::new();
-        options.bare(true).external_template(false);
-        git2::Repository::init_opts(&place, &options)
-            .map_err(|error| GitError::library(&format!("make {}", place.display()), &error))?;
+        make(&folder, &place)?;
         let remote = Remote {
             name: "kept".to_owned(),
             fetch_url: url.clone(),
@@ -45,6 +42,25 @@ impl Git {
             configured_url: url.clone(),
         };
         Ok((RepositoryPath::new(self, place, None), remote))
+    }
+}
+
+/// Makes the repository unless it is there: whoever looks sees a whole one or none.
+fn make(folder: &Path, place: &Path) -> Result<(), GitError> {
+    if is_complete(place) {
+        return Ok(());
+    }
+    let doing = || format!("cannot make {}", place.display());
+    let new = tempfile::tempdir_in(folder).map_err(|error| GitError::io(doing(), error))?;
+    let mut options = git2::RepositoryInitOptions::new();
+    options.bare(true).external_template(false);
+    git2::Repository::init_opts(new.path(), &options)
+        .map_err(|error| GitError::library(&doing(), &error))?;
+    match std::fs::rename(new.path(), place) {
+        // Another process was faster.
+        Err(_) if is_complete(place) => Ok(()),
+        Err(error) => Err(GitError::io(doing(), error)),
+        Ok(()) => Ok(()),
     }
 }
 

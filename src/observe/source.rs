@@ -329,7 +329,13 @@ fn choose(
     let Some((candidate, walk, matches)) = walked.pop() else {
         return Ok(None);
     };
-    let (proof, proven) = match (app_proof, matches, named) {
+    let (proof, proven) = proof_of(app_proof, matches, named);
+    Ok(Some((candidate, proof, proven, walk)))
+}
+
+/// What proves that a document ships the live object, and whether it does.
+fn proof_of(by_application: Option<String>, matches: usize, named: bool) -> (String, bool) {
+    match (by_application, matches, named) {
         (Some(proof), _, _) => (proof, true),
         (None, 1.., _) => (
             format!("{matches} of the live templates are reproduced by this file's history and by no other document's"),
@@ -340,8 +346,7 @@ fn choose(
             "no Application proves it, and its history reproduces no live template; name it with --file if it is the source".to_owned(),
             false,
         ),
-    };
-    Ok(Some((candidate, proof, proven, walk)))
+    }
 }
 
 fn none_found(found: &Found, place: &Place, seen: &Observation) -> Blocker {

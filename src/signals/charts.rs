@@ -1,12 +1,12 @@
 //! Charts of Helm repositories and OCI registries: the files of one version.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::io::Read as _;
 use std::path::Component;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
@@ -52,29 +52,20 @@ pub enum ChartError {
 pub type ChartFiles = Vec<(String, Vec<u8>)>;
 
 /// A Helm repository or an OCI registry.
-#[derive(Debug)]
 pub struct Charts {
     http: Http,
     /// As an Application's `repoURL` has it.
     repository: String,
-    index: OnceCell<Index>,
+    /// Its `index.yaml`.
+    index: OnceCell<Value>,
 }
 
-/// `index.yaml` of a Helm repository.
-#[derive(Debug, Deserialize)]
-struct Index {
-    #[serde(default)]
-    entries: HashMap<String, Vec<Entry>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Entry {
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    urls: Vec<String>,
-    #[serde(default)]
-    digest: String,
+impl fmt::Debug for Charts {
+    /// Without credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = mask_url(&self.repository);
+        f.debug_tuple("Charts").field(&shown).finish()
+    }
 }
 
 impl Charts {
@@ -110,10 +101,18 @@ impl Charts {
         let index = self.index.get_or_try_init(|| self.read_index()).await?;
         // Helm looks for the version as it is written first, and reads `v1.2.0` as `1.2.0`.
         let bare = |text: &str| text.trim_start_matches('v').to_owned();
-        let all = index.entries.get(chart).map_or(&[][..], Vec::as_slice);
-        let exact = all.iter().find(|entry| entry.version == version);
-        let entry = exact.or_else(|| all.iter().find(|own| bare(&own.version) == bare(version)));
-        let Some((entry, url)) = entry.and_then(|own| Some((own, own.urls.first()?))) else {
+        let all = index["entries"][chart].as_array();
+        let all = all.map_or(&[][..], Vec::as_slice);
+        // A digest of digits alone is a number to YAML, and then no digest that fits.
+        let text = |entry: &Value, key: &str| match &entry[key] {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        let is = |entry: &&Value| text(entry, "version") == version;
+        let is_near = |entry: &&Value| bare(&text(entry, "version")) == bare(version);
+        let entry = all.iter().find(is).or_else(|| all.iter().find(is_near));
+        let Some((entry, url)) = entry.and_then(|own| Some((own, own["urls"][0].as_str()?))) else {
             return Err(ChartError::NotThere {
                 place: mask_url(&self.repository),
                 chart: chart.to_owned(),
@@ -123,7 +122,7 @@ impl Charts {
         let url = self.resolved(url)?;
         let shown = mask_url(&url);
         let bytes = read(&self.http, &url, MOST_ARCHIVE).await?;
-        match proven(&bytes, &entry.digest) {
+        match proven(&bytes, &text(entry, "digest")) {
             true => Ok((shown, bytes)),
             false => Err(ChartError::Invalid {
                 place: shown,
@@ -132,7 +131,7 @@ impl Charts {
         }
     }
 
-    async fn read_index(&self) -> Result<Index, ChartError> {
+    async fn read_index(&self) -> Result<Value, ChartError> {
         let url = self.resolved("index.yaml")?;
         let bytes = read(&self.http, &url, MOST_INDEX).await?;
         let text = String::from_utf8_lossy(&bytes);
@@ -267,9 +266,10 @@ mod tests {
     async fn what_is_no_repository_is_told_without_credentials() {
         let base = served(vec![("/index.yaml", 200, b"entries: [".to_vec())]).await;
         let address = base.replacen("://", "://bob:sekret99@", 1);
-        let error = charts(&address).files("web", "1").await.unwrap_err();
+        let charts = charts(&address);
+        let error = charts.files("web", "1").await.unwrap_err();
         assert!(matches!(error, ChartError::Invalid { .. }), "{error:?}");
-        assert!(!format!("{error} {error:?}").contains("sekret99"));
+        assert!(!format!("{error} {error:?} {charts:?}").contains("sekret99"));
     }
 
     #[tokio::test]

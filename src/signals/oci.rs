@@ -15,7 +15,6 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const MOST: usize = 32 << 20;
 
 /// A chart's repository in a registry.
-#[derive(Debug)]
 pub(super) struct Registry {
     /// `https://HOST`.
     base: String,

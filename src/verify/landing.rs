@@ -64,6 +64,17 @@ pub fn judge_landing(
             Landing::waiting("the live template to change (Argo CD cannot be asked)")
         };
     };
+    by_application(application, compared, object, (is_live, &desired.along))
+}
+
+/// The Application's side: what it compared, and its entries for the object and for those that go
+/// along.
+fn by_application(
+    application: &Application,
+    compared: Relation,
+    object: &ObjectRef,
+    (is_live, along): (bool, &[ObjectRef]),
+) -> Landing {
     let all: Vec<&str> = application
         .compared_commits
         .iter()
@@ -97,7 +108,7 @@ pub fn judge_landing(
         };
     }
     let synced = application.resource(object).map(|resource| resource.sync);
-    if let Some(other) = not_synced(application, &desired.along) {
+    if let Some(other) = not_synced(application, along) {
         return Landing::waiting(format!("the sync of {other}{}", running(application)));
     }
     match (synced, is_live) {
@@ -308,8 +319,18 @@ mod tests {
         assert_eq!(not_synced(&app, &[synced.clone(), other.clone()]), None);
         let waits = object("outofsync");
         assert_eq!(
-            not_synced(&app, &[synced, waits.clone(), other]),
+            not_synced(&app, &[synced.clone(), waits.clone(), other.clone()]),
             Some(&waits)
+        );
+        let landed = |along: &[ObjectRef]| {
+            by_application(&app, Relation::HasContent, &synced, (true, along))
+        };
+        assert_eq!(landed(&[other]).verdict, Verdict::Holds);
+        let landing = landed(&[waits]);
+        assert_eq!(landing.verdict, Verdict::Unknown);
+        assert!(
+            landing.evidence.contains("the sync of ConfigMap"),
+            "{landing:?}"
         );
     }
 
