@@ -22,6 +22,12 @@ pub(super) fn decides_over_manifests(name: &str) -> bool {
     name.starts_with(".argocd-source") || RENDERED.iter().any(|(own, _)| *own == name)
 }
 
+/// Whether a path is that of a file which overrides parameters of the Application's source.
+pub(super) fn is_source_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with(".argocd-source")
+}
+
 /// The overrides in a folder at a commit.
 pub(super) fn overrides(
     repository: &Repository,

@@ -83,6 +83,7 @@ impl Files {
 
     /// Whether a path of the repository is one of them.
     pub(super) fn has(&self, path: &str) -> bool {
+        let path = path.trim_start_matches("./");
         let below = match self.folder.as_str() {
             "" => Some(path),
             folder => path.strip_prefix(folder).and_then(|p| p.strip_prefix('/')),

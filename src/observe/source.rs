@@ -141,6 +141,14 @@ fn read_documents(
     seen: &mut Observation,
 ) -> Result<(), GitError> {
     let files = source.map_or_else(Files::all, Files::of);
+    let application = seen.argocd.application.as_ref();
+    let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
+    let above = match source {
+        Some(_) => overrides::overrides(repository, &place.tip, files.folder(), name)?,
+        None => Vec::new(),
+    };
+    let left_out = left_out(scope, (&files, &above), seen);
+    seen.source_blockers.extend(left_out);
     let found = candidates(repository, place, scope, &files, seen)?;
     let Some((candidate, proof, proven, walked)) = choose(repository, place, scope, found, seen)?
     else {
@@ -152,9 +160,10 @@ fn read_documents(
         .rsplit_once('/')
         .map_or("", |(folder, _)| folder);
     let application = seen.argocd.application.as_ref();
-    let name = application.map(|app| (app.namespace.as_str(), app.name.as_str()));
-    let root = source.map_or(folder, |_| files.folder());
-    let overrides = overrides::overrides(repository, &place.tip, root, name)?;
+    let overrides = match source {
+        Some(_) => above,
+        None => overrides::overrides(repository, &place.tip, folder, None)?,
+    };
     let named_in = overrides::named_in(repository, &place.tip, &candidate.path)?;
     let deployed = application
         .map(|app| deployed(repository, app, seen.argocd.source, &walked))
@@ -231,10 +240,6 @@ fn candidates(
     seen: &mut Observation,
 ) -> Result<Found, GitError> {
     let found = match &scope.file {
-        Some(file) if !files.has(file) => {
-            seen.source_blockers.push(not_deployed(file, files, seen));
-            Found::default()
-        }
         Some(file) => {
             let mut found = Found::default();
             match repository.blob_at(&place.tip, file)? {
@@ -252,15 +257,25 @@ fn candidates(
     Ok(found)
 }
 
-/// An edit of a file that the Application leaves out would change nothing.
-fn not_deployed(file: &str, files: &Files, seen: &Observation) -> Blocker {
+/// An edit of a manifest that the Application leaves out would change nothing. What a tool renders
+/// may come from anywhere; plain manifests come from these files alone.
+fn left_out(
+    scope: &Scope,
+    (files, above): (&Files, &[(String, String)]),
+    seen: &Observation,
+) -> Option<Blocker> {
+    let file = scope.file.as_deref().filter(|file| !files.has(file))?;
+    let mut above = above.iter();
+    let is_plain = above.all(|(path, _)| overrides::is_source_file(path));
     let application = seen.argocd.application.as_ref();
     let name = application.map_or_else(String::new, |app| format!(" {}", app.name));
-    Blocker::new(
-        "file-not-deployed",
-        format!("{file} is none of the files that Application{name} deploys: {files}"),
-        "leave --file out, or name one of them",
-    )
+    is_plain.then(|| {
+        Blocker::new(
+            "file-not-deployed",
+            format!("{file} is none of the files that Application{name} deploys: {files}"),
+            "leave --file out, or name one of them",
+        )
+    })
 }
 
 type Chosen = (Candidate, String, bool, Walked);

@@ -14,7 +14,7 @@ use self::files::Texts;
 use self::past::{Past, side_changes, state_of, walk};
 use super::Scope;
 use super::ground::{Grounds, opened};
-use super::overrides::overrides;
+use super::overrides::{is_source_file, overrides};
 use super::place::Place;
 use super::source::{application_proof, reproduces};
 use super::states::{fields_of, is_absent};
@@ -143,14 +143,15 @@ pub(super) fn read(
     };
     let first = Seat::at(grounds, 0)?;
     let pinned = first.sourcing.pinned.is_some();
-    let over = beside(&first, seen)?;
+    let over = match pinned {
+        true => Vec::new(),
+        false => beside(&first, seen)?,
+    };
     if !pinned && !may_be_rendered(&over, (scope, source)) {
         return Ok(None);
     }
     // Which plain manifests count may stand in a file beside them.
-    let is_said = over
-        .iter()
-        .any(|(path, _)| path.contains("/.argocd-source") || path.starts_with(".argocd-source"));
+    let is_said = over.iter().any(|(path, _)| is_source_file(path));
     let target = seen.target.object();
     let asked = {
         let subject = first.subject(seen, &target);
