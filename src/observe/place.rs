@@ -40,6 +40,9 @@ pub(super) async fn place(
     source: Option<&ApplicationSource>,
     early: Option<Early>,
 ) -> Result<Place, Refused> {
+    if let Some(chart) = source.filter(|source| !source.chart.is_empty()) {
+        return Err(Refused::Blocked(made_by_chart(chart)));
+    }
     let wanted = source
         .filter(|source| !source.repo_url.is_empty())
         .and_then(|source| RemoteUrl::parse(&source.repo_url).ok());
@@ -185,6 +188,21 @@ async fn have(repository: &RepositoryPath, remote: &Remote, id: &CommitId) -> Re
         repository.fetch_commit(&remote.name, id).await?;
     }
     Ok(())
+}
+
+/// The target's own chart is read; one that makes its Application is not followed, and its address
+/// is no repository to clone.
+fn made_by_chart(source: &ApplicationSource) -> Blocker {
+    Blocker::new(
+        "helm-chart",
+        format!(
+            "chart {} {} of {} makes it, which is not followed",
+            source.chart,
+            source.target_revision,
+            mask_url(&source.repo_url)
+        ),
+        "change the values or targetRevision of that chart by hand where they are written",
+    )
 }
 
 /// A targetRevision that is no branch may be a tag: that is said, and not that it cannot be read.
