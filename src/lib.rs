@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod model;
 pub mod observe;
 pub mod plan;
+pub mod programs;
 pub mod provenance;
 mod remember;
 pub mod report;

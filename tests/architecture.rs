@@ -13,7 +13,7 @@ struct Room {
     pure: bool,
 }
 
-const ROOMS: [Room; 18] = [
+const ROOMS: [Room; 19] = [
     Room {
         name: "model",
         may: &[],
@@ -87,6 +87,11 @@ const ROOMS: [Room; 18] = [
         pure: false,
     },
     Room {
+        name: "programs",
+        may: &["model"],
+        pure: false,
+    },
+    Room {
         name: "tracker",
         may: &["model"],
         pure: false,
@@ -102,6 +107,7 @@ const ROOMS: [Room; 18] = [
             "argocd",
             "git",
             "signals",
+            "programs",
         ],
         pure: false,
     },
@@ -132,6 +138,7 @@ const ROOMS: [Room; 18] = [
             "cluster",
             "argocd",
             "git",
+            "programs",
             "tracker",
             "observe",
             "execute",

@@ -19,6 +19,7 @@ use unship::model::{
     Allowed, Gap, GapReason, Observation, Right, Workload, WorkloadKind, WorkloadRef,
 };
 use unship::observe::{Clients, Scope, observe};
+use unship::programs::Programs;
 use unship::sandbox::{Effect, Fault, Role, Surface};
 
 /// A namespace that nothing manages, with a Deployment `web` that has a secret value.
@@ -374,6 +375,7 @@ fn clients(cluster: Cluster, argocd: Result<Argocd, Gap>) -> Clients {
         cluster: Ok(Arc::new(cluster)),
         argocd: argocd.map(Arc::new),
         git: Git::new(HashMap::new()),
+        programs: Programs::new(&HashMap::new()),
     }
 }
 

@@ -14,7 +14,7 @@ use super::ui::Ui;
 use crate::cluster::forward_queries;
 use crate::execute::journal::{Head, Reach, new_run_id};
 pub(super) use crate::execute::scope_for;
-use crate::execute::{Fresh, Setup, start};
+use crate::execute::{Fresh, Setup, proved, start};
 use crate::exit::ExitStatus;
 use crate::model::Allowed;
 use crate::observe::{Scope, Sight, observe};
@@ -58,7 +58,8 @@ pub(super) async fn decide(
     let scope = scope_for(scope, &request);
     let verified = super::runs::verified();
     let timeline = Timeline::of(&sight.observation, &verified);
-    let mut decision = build(&sight.observation, &timeline, &request);
+    let decision = build(&sight.observation, &timeline, &request);
+    let mut decision = proved(&context.clients, &sight, decision).await;
     if request.intent.takes_pods_away()
         && let Decision::Plan(prepared) = &mut decision
         && prepared.plan.has(Action::Capture)

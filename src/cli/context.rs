@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::git::Git;
 use crate::model::{Gap, GapReason, Identity, WorkloadKind};
 use crate::observe::{Clients, Scope};
+use crate::programs::Programs;
 
 /// The limit of a read where nothing else is set.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -131,6 +132,7 @@ impl Context {
         let env: HashMap<OsString, OsString> = std::env::vars_os().collect();
         let interactive =
             std::io::IsTerminal::is_terminal(&std::io::stderr()) && var("CI").is_none();
+        let programs = Programs::new(&env);
         let git = Git::new(env).with_terminal_prompt(interactive);
         Ok(Self {
             config,
@@ -138,6 +140,7 @@ impl Context {
                 cluster,
                 argocd,
                 git,
+                programs,
             },
             namespace,
             state: state_folder(),

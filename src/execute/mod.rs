@@ -38,6 +38,7 @@ use crate::tracker::Tracker;
 
 pub use argo::left_suspended;
 pub use code::reverted_files;
+pub use prove::proved;
 pub use resume::resume;
 pub use run::{Fresh, start};
 

@@ -1,4 +1,5 @@
-//! The step `prove`: Argo CD renders the commit from a side branch before the branch moves.
+//! The step `prove`: Argo CD renders the commit from a side branch before the branch moves. And
+//! the proof that needs no step: the programs that Argo CD renders with, where they are here.
 
 use std::time::Instant;
 
@@ -7,10 +8,11 @@ use super::push::side_branch;
 use super::run::{End, Run};
 use crate::argocd::Argocd;
 use crate::git::{GitError, PushOutcome};
-use crate::model::{Application, CommitId, Lands};
-use crate::plan::Action;
+use crate::model::{Application, Blocker, CommitId, Lands, Verdict};
+use crate::observe::{Clients, Sight, Unrendered, render_both};
+use crate::plan::{Action, Decision, Plan, Prepared, Refusal};
 use crate::report::RunState;
-use crate::verify::proof;
+use crate::verify::{Renderings, proof};
 
 /// Proves the commit; the end of the run where that is not possible. The side branch is removed
 /// again in any case.
@@ -73,23 +75,77 @@ async fn judge(run: &Run, (tip, commit): (&str, &str)) -> Result<String, String>
         manifests(argocd, (application, source), tip),
         manifests(argocd, (application, source), commit),
     );
-    let target = observation.target.object();
+    let renderings = Renderings {
+        by: "Argo CD",
+        decides: true,
+        before: &before?,
+        after: &after?,
+    };
+    let git = run.git_part();
     let plan = &run.prepared.plan;
+    let target = observation.target.object();
+    proof(renderings, (&target, &git.desired), &others(git, plan))
+}
+
+/// The objects besides the target that a plan changes, as KIND/NAME.
+fn others(prepared: &Prepared, plan: &Plan) -> Vec<String> {
     let undone = plan.undo.iter().flat_map(|undo| &undo.undone);
-    let others: Vec<String> = undone
+    let named = |(kind, name): &(String, String)| format!("{kind}/{name}");
+    let along = prepared.desired.along.iter();
+    undone
         .map(|field| field.object.clone())
-        .chain(
-            plan.request
-                .with
-                .iter()
-                .map(|(kind, name)| format!("{kind}/{name}")),
-        )
-        .collect();
-    proof(
-        (&before?, &after?),
-        (&target, &run.git_part().desired),
-        &others,
-    )
+        .chain(plan.request.with.iter().map(named))
+        .chain(along.map(|object| format!("{}/{}", object.kind, object.name)))
+        .chain(prepared.also.iter().cloned())
+        .collect()
+}
+
+/// Has the program that Argo CD renders with render the plan's files, where the target is rendered
+/// and the program is on the `PATH`. A plan that it contradicts is refused; where it says nothing
+/// the plan says so.
+pub async fn proved(clients: &Clients, sight: &Sight, decision: Decision) -> Decision {
+    let Decision::Plan(mut prepared) = decision else {
+        return decision;
+    };
+    let Some(repository) = sight
+        .repository
+        .as_ref()
+        .filter(|_| !prepared.files.is_empty())
+    else {
+        return Decision::Plan(prepared);
+    };
+    let changed = prepared.files.iter().map(|file| {
+        let text = (!file.gone).then(|| file.after.clone());
+        (file.path.clone(), text)
+    });
+    let seen = (&sight.observation, repository);
+    let Some(both) = render_both(clients, seen, changed.collect()).await else {
+        return Decision::Plan(prepared);
+    };
+    let judged = both.and_then(|both| {
+        let renderings = Renderings {
+            by: &both.by,
+            decides: false,
+            before: &both.before,
+            after: &both.after,
+        };
+        let target = sight.observation.target.object();
+        let others = others(&prepared, &prepared.plan);
+        let judged = proof(renderings, (&target, &prepared.desired), &others);
+        judged.map_err(|why| Unrendered::Refused(format!("{}: {why}", both.by)))
+    });
+    match judged {
+        Ok(evidence) => prepared.plan.note_proof(Verdict::Holds, evidence),
+        Err(Unrendered::Unknown(why)) => prepared.plan.note_proof(Verdict::Unknown, why),
+        Err(Unrendered::Refused(why)) => {
+            return Decision::Refused(Refusal::one(Blocker::new(
+                "not-proved",
+                format!("the edit is not what was meant: {why}"),
+                "edit the source by hand, and look at what the program renders of it",
+            )));
+        }
+    }
+    Decision::Plan(prepared)
 }
 
 async fn manifests(

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::capture::{capture, capture_all};
 use super::journal::Record;
 use super::land::stopped;
+use super::prove::proved;
 use super::run::{End, Run};
 use super::{Error, Event, Turns, request};
 use crate::git::{
@@ -89,7 +90,7 @@ pub(super) async fn commit_and_push(run: &mut Run) -> Result<Outcome, Error> {
                 let again = async {
                     tokio::time::sleep(wait).await;
                     turns.begin();
-                    plan_again(run).await
+                    Box::pin(plan_again(run)).await
                 };
                 let outcome = tokio::select! {
                     biased;
@@ -499,7 +500,8 @@ async fn plan_again(run: &mut Run) -> Result<Option<Outcome>, Error> {
     };
     let timeline = Timeline::of(&sight.observation, &run.setup.verified);
     let request = run.git_request();
-    let end = match build(&sight.observation, &timeline, &request) {
+    let decision = build(&sight.observation, &timeline, &request);
+    let end = match Box::pin(proved(&run.setup.clients, &sight, decision)).await {
         Decision::Plan(prepared) if prepared.plan.commits.is_empty() => {
             return Ok(Some(done_by_others(run, sight)));
         }

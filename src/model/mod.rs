@@ -18,6 +18,7 @@ mod image;
 mod manager;
 mod object;
 mod observation;
+mod recipe;
 mod rights;
 mod safe;
 mod sourcing;
@@ -47,6 +48,7 @@ pub use observation::{
     ArgoView, ClusterView, Companion, DocumentIndex, Gap, GapReason, GitView, HistoryEnd,
     Observation, RenderedSource, SideChange, TemplateState, UsedChange,
 };
+pub use recipe::{Argument, Program, Recipe};
 pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};
 pub use sourcing::{

@@ -34,6 +34,7 @@ pub async fn observe_many(
             .map(|argocd| Arc::new(argocd.remembering()))
             .map_err(Clone::clone),
         git: clients.git.asking_once(),
+        programs: clients.programs.clone(),
     };
     let looks = scopes.iter().map(|scope| observe(&shared, scope, at));
     let looks = futures::stream::iter(looks).buffered(AT_ONCE);

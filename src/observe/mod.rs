@@ -32,7 +32,7 @@ pub use departed::{Departure, departure};
 pub use early::tip_of_clone;
 pub use files::{TipFiles, Unreadable, tip_files};
 pub use many::{elsewhere_in_git, observe_many};
-pub use rendered::Shipped;
+pub use rendered::{Both, Changed, Shipped, Unrendered, render_both};
 pub use states::fields_of;
 pub use touched::{TouchedWorkloads, workloads_of};
 
@@ -47,6 +47,7 @@ use crate::git::{Git, RepositoryPath};
 use crate::model::{
     ArgoView, AutomationView, Blocker, Gap, GapReason, Observation, WorkloadKind, WorkloadRef,
 };
+use crate::programs::Programs;
 
 /// The connections of one run.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub struct Clients {
     pub argocd: Result<Arc<Argocd>, Gap>,
     /// How to run git.
     pub git: Git,
+    /// The programs that render.
+    pub programs: Programs,
 }
 
 /// What to look at and where.

@@ -80,6 +80,7 @@ pub(super) fn prepare(
     Ok(Prepared {
         plan,
         files: Vec::new(),
+        also: Vec::new(),
         desired: Desired::of_template(new, old),
         patch: None,
         git: None,

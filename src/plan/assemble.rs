@@ -75,6 +75,7 @@ pub(super) fn assemble(
         route: route.word().to_owned(),
         rungs: rungs(&ladder(observation, request, agrees), route),
         commits,
+        proof: None,
         undo: Vec::new(),
         automation: Vec::new(),
         holds: Vec::new(),

@@ -19,6 +19,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// Path, text before and text after of each file. Texts may hold secrets.
     pub files: Vec<EditedFile>,
+    /// Other rendered objects that the same edit changes, as KIND/NAME.
+    pub also: Vec<String>,
     /// What should be live.
     pub desired: Desired,
     /// The JSON Patch of the live object, on the direct route. May hold secrets.
@@ -50,6 +52,7 @@ impl Prepared {
         Self {
             plan,
             files: Vec::new(),
+            also: Vec::new(),
             desired: Desired::of_template(PodTemplate::absent(), PodTemplate::absent()),
             patch: None,
             git: None,

@@ -84,6 +84,7 @@ pub(super) fn prepare(
     Ok(Prepared {
         plan,
         files: Vec::new(),
+        also: Vec::new(),
         desired: desired(workload, request, (&old, &new)),
         patch: course.patch.then(|| json_patch(workload, &old, &new)),
         git: part.prepared.map(Box::new),

@@ -66,12 +66,8 @@ pub(super) fn prepare(
     }
     let desired = aim(request, &before, &fields).with(beside);
     let mut course = Course {
-        changes_git,
-        terminate: landing.terminate,
-        sync: landing.sync,
-        land: true,
         rollout: !matches!(request.intent, Intent::Pause),
-        ..Course::default()
+        ..Course::through_git(changes_git, &landing)
     };
     let patch = emergency_patch(observation, request, &fields, &mut course);
     let mut plan = assemble(
@@ -93,6 +89,7 @@ pub(super) fn prepare(
     Ok(Prepared {
         plan,
         files,
+        also: also.iter().map(Touched::to_string).collect(),
         desired,
         patch,
         git: None,

@@ -452,6 +452,7 @@ fn plan(
     Ok(Decision::Plan(Box::new(Prepared {
         plan,
         files,
+        also: Vec::new(),
         desired,
         patch: None,
         git: None,

@@ -45,7 +45,7 @@ pub use revert::{FieldUndo, PlannedUndo};
 pub use target::bad_release;
 
 pub use crate::model::Blocker;
-use crate::model::{DocumentIndex, PlanId, Removal, SideChange, WorkloadKind};
+use crate::model::{DocumentIndex, PlanId, Removal, SideChange, Verdict, WorkloadKind};
 use crate::timeline::Grade;
 
 /// The version of the JSON shapes.
@@ -176,6 +176,17 @@ pub struct PlannedCommit {
     pub message: String,
     /// The files.
     pub files: Vec<PlannedFile>,
+}
+
+/// What a program that Argo CD renders with, run here, says about the commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedProof {
+    /// Whether the rendered objects differ exactly as planned; never `fails`, as such a plan is
+    /// refused.
+    pub verdict: Verdict,
+    /// Which program, and what it rendered; or why there is no proof.
+    pub evidence: String,
 }
 
 /// A commit of the code that is reverted in its own repository.
@@ -322,6 +333,9 @@ pub struct Plan {
     pub rungs: Vec<Rung>,
     /// The commits; empty when Git already has the target state.
     pub commits: Vec<PlannedCommit>,
+    /// What a program on the `PATH` says about the commit, where the target is rendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<PlannedProof>,
     /// What a revert takes back, file by file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<PlannedUndo>,
@@ -379,6 +393,12 @@ impl Plan {
     fn note_undo(&mut self, request: Request, undo: Vec<PlannedUndo>) {
         self.request = request;
         self.undo = undo;
+        self.plan_id = assemble::plan_id(self);
+    }
+
+    /// Notes what a program says about the commit; the plan's id follows.
+    pub(crate) fn note_proof(&mut self, verdict: Verdict, evidence: String) {
+        self.proof = Some(PlannedProof { verdict, evidence });
         self.plan_id = assemble::plan_id(self);
     }
 

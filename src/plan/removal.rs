@@ -209,6 +209,7 @@ fn remove(
     Ok(Prepared {
         plan,
         files,
+        also: Vec::new(),
         desired: Desired::removed(template, removal),
         patch: None,
         git: None,

@@ -107,7 +107,7 @@ pub(super) fn unasked(also: &[Touched]) -> Option<Blocker> {
 fn words(also: &[Touched]) -> Option<String> {
     let of = |touched: &Touched| {
         let fields: Vec<String> = touched.fields.iter().map(ToString::to_string).collect();
-        format!("{}/{} ({})", touched.kind, touched.name, fields.join(", "))
+        format!("{touched} ({})", fields.join(", "))
     };
     let words: Vec<String> = also.iter().map(of).collect();
     (!words.is_empty()).then(|| words.join("; "))

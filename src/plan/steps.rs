@@ -1,5 +1,6 @@
 //! The steps of a plan, by route, each with its deadline.
 
+use super::blockers::Landing;
 use super::{Action, Goal, Intent, Request, Step};
 use crate::model::{ApplicationSet, Lands, Making, Observation, Workload};
 
@@ -43,6 +44,20 @@ pub(super) struct Course {
     pub rollout: bool,
     /// Landed is when the object is gone.
     pub gone: bool,
+}
+
+impl Course {
+    /// A commit that Argo CD brings into the cluster.
+    pub(super) fn through_git(changes_git: bool, landing: &Landing) -> Self {
+        Self {
+            changes_git,
+            terminate: landing.terminate,
+            sync: landing.sync,
+            land: true,
+            rollout: true,
+            ..Self::default()
+        }
+    }
 }
 
 pub(super) fn steps(observation: &Observation, request: &Request, course: Course) -> Vec<Step> {

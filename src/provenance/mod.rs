@@ -16,6 +16,7 @@ mod kustomize;
 mod making;
 mod outcome;
 mod place;
+mod recipe;
 mod repin;
 mod restore;
 mod source;
@@ -39,6 +40,7 @@ pub use files::{Files, parted, root};
 pub use home::deciding_file;
 pub use making::{is_as_made, rest};
 pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};
+pub use recipe::recipe;
 pub use want::value_at;
 
 use files::Reader;

@@ -143,6 +143,13 @@ pub struct Touched {
     pub fields: Vec<Path>,
 }
 
+/// As KIND/NAME.
+impl std::fmt::Display for Touched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
 /// A proven edit: rendered again, exactly the wanted fields of the target differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {

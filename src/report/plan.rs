@@ -1,7 +1,10 @@
 //! A plan or a refusal for people.
 
 use super::human::{Style, Tint, duration_words, one_line};
-use crate::plan::{Decision, Intent, Plan, PlannedRevert, PlannedUndo, Refusal, Target};
+use crate::model::Verdict;
+use crate::plan::{
+    Decision, Intent, Plan, PlannedProof, PlannedRevert, PlannedUndo, Refusal, Target,
+};
 
 /// The plan as text: target and why, what is taken back, diff, message, steps.
 #[must_use]
@@ -33,6 +36,9 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
             out.push('\n');
             out.push_str(&diff_text(&file.diff));
         }
+    }
+    if let Some(proof) = &plan.proof {
+        out.push_str(&proof_text(proof));
     }
     if let Some(code) = &plan.code {
         out.push_str(&code_text(code));
@@ -73,6 +79,14 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
     }
     out.push_str(&format!("plan {}\n", plan.plan_id));
     out
+}
+
+fn proof_text(proof: &PlannedProof) -> String {
+    let word = match proof.verdict {
+        Verdict::Holds => Tint::Good.paint("proved:"),
+        Verdict::Fails | Verdict::Unknown => Tint::Warn.paint("not proved by another program:"),
+    };
+    format!("\n{word} {}\n", one_line(&proof.evidence, 300))
 }
 
 /// The ways to act, each with what speaks for or against it.

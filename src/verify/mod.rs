@@ -11,6 +11,6 @@ mod triggers;
 pub use goal::{Baseline, Goals, branch_check, goal};
 pub use guard::{Guard, guard_check};
 pub use landing::{Landing, Relation, judge_landing, judge_maker, judge_set};
-pub use proof::proof;
+pub use proof::{Renderings, proof};
 pub use removal::{judge_pruned, removal_check};
 pub use triggers::{Advice, Metrics, Signals, Texts, Trigger, triggers};

@@ -1,4 +1,4 @@
-//! Whether what Argo CD renders of a commit differs from today's only as was planned.
+//! Whether what a commit is rendered to differs from today's only as was planned.
 
 use serde_json::Value;
 
@@ -8,51 +8,51 @@ use crate::model::{Desired, ObjectRef, PodTemplate};
 /// Fields of a target besides its pod template that a plan may change.
 const BESIDE: [&str; 2] = ["spec.replicas", "spec.paused"];
 
-/// Compares two renderings: the target must have the planned pod template, and nothing else may
+/// Objects that one program rendered without and with a commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Renderings<'a> {
+    /// What rendered them.
+    pub by: &'a str,
+    /// Without the commit.
+    pub before: &'a [Value],
+    /// With it.
+    pub after: &'a [Value],
+    /// Whether it is what renders for the cluster. What another program renders may differ from
+    /// that in what the commit leaves alone: then only the change itself is compared.
+    pub decides: bool,
+}
+
+/// Compares two renderings: the target must get the planned pod template, and nothing else may
 /// differ but objects named in `others`, as KIND/NAME. Gives the evidence.
 ///
 /// # Errors
 /// What differs and was not planned.
 pub fn proof(
-    (before, after): (&[Value], &[Value]),
+    renderings: Renderings<'_>,
     (target, desired): (&ObjectRef, &Desired),
     others: &[String],
 ) -> Result<String, String> {
+    let Renderings {
+        by, before, after, ..
+    } = renderings;
     let is_target = |object: &&Value| {
         name(object) == format!("{}/{}", target.kind, target.name)
             && namespace(object).is_none_or(|own| own == target.namespace)
     };
-    let rendered = after.iter().find(is_target);
-    if desired.removal.is_none() {
-        let Some(rendered) = rendered else {
-            return Err(format!("{target} is not among what Argo CD renders of it"));
-        };
-        let template = rendered.pointer("/spec/template").cloned();
-        let template = template.map_or_else(PodTemplate::absent, PodTemplate::new);
-        if template != desired.template {
-            let fields = fields(desired.template.value(), template.value());
-            return Err(format!(
-                "{target} is rendered with another pod template than planned: {fields}"
-            ));
-        }
-        if let Some(old) = before.iter().find(is_target) {
-            let unplanned = |path: &String| {
-                !path.starts_with("spec.template") && !BESIDE.contains(&path.as_str())
-            };
-            let changes = diff_values(old, rendered).into_iter();
-            let found = changes
-                .map(|change| change.path.to_string())
-                .find(unplanned);
-            if let Some(path) = found {
-                return Err(format!(
-                    "{target} is rendered with another {path}, which is not planned"
-                ));
+    let found = (before.iter().find(is_target), after.iter().find(is_target));
+    match (desired.removal, found.1) {
+        (None, None) => return Err(format!("{target} is not among what {by} renders of it")),
+        (None, Some(rendered)) => {
+            let old = found.0.filter(|_| !renderings.decides);
+            as_planned((old, rendered), (target, desired))?;
+            if let Some(old) = found.0 {
+                nothing_besides((old, rendered), target)?;
             }
         }
-    } else if rendered.is_some() {
-        return Err(format!(
-            "{target} is still among what Argo CD renders of it"
-        ));
+        (Some(_), Some(_)) => {
+            return Err(format!("{target} is still among what {by} renders of it"));
+        }
+        (Some(_), None) => {}
     }
     let rest = |list: &[Value]| -> Vec<Value> {
         let others = list.iter().filter(|object| !is_target(object));
@@ -69,9 +69,53 @@ pub fn proof(
         ));
     }
     Ok(format!(
-        "Argo CD renders {} objects of it; only what was planned differs",
+        "{by} renders {} objects of it; only what was planned differs",
         after.len()
     ))
+}
+
+fn template_of(object: &Value) -> PodTemplate {
+    let template = object.pointer("/spec/template").cloned();
+    template.map_or_else(PodTemplate::absent, PodTemplate::new)
+}
+
+/// The pod template is the planned one; where an old rendering is given, it has changed as planned.
+fn as_planned(
+    (old, new): (Option<&Value>, &Value),
+    (target, desired): (&ObjectRef, &Desired),
+) -> Result<(), String> {
+    let template = template_of(new);
+    let differs = match old {
+        None => template != desired.template,
+        Some(old) => {
+            let changes = |from: &PodTemplate, to: &PodTemplate| -> Vec<_> {
+                let all = diff_values(from.value(), to.value()).into_iter();
+                all.map(|change| (change.path, change.new)).collect()
+            };
+            changes(&template_of(old), &template) != changes(&desired.before, &desired.template)
+        }
+    };
+    if !differs {
+        return Ok(());
+    }
+    let fields = fields(desired.template.value(), template.value());
+    Err(format!(
+        "{target} is rendered with another pod template than planned: {fields}"
+    ))
+}
+
+/// Nothing of the target differs that no plan changes.
+fn nothing_besides((old, new): (&Value, &Value), target: &ObjectRef) -> Result<(), String> {
+    let unplanned =
+        |path: &String| !path.starts_with("spec.template") && !BESIDE.contains(&path.as_str());
+    let changes = diff_values(old, new).into_iter();
+    let mut paths = changes.map(|change| change.path.to_string());
+    match paths.find(unplanned) {
+        None => Ok(()),
+        Some(path) => Err(format!(
+            "{target} is rendered with another {path}, which is not planned"
+        )),
+    }
 }
 
 fn fields(planned: &Value, rendered: &Value) -> String {
@@ -110,6 +154,15 @@ mod tests {
             "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "m", "image": format!("web:{tag}")}]}}}})
     }
 
+    fn by_argo<'a>(before: &'a [Value], after: &'a [Value]) -> Renderings<'a> {
+        Renderings {
+            by: "Argo CD",
+            decides: true,
+            before,
+            after,
+        }
+    }
+
     fn service(port: u16) -> Value {
         json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": port}]}})
     }
@@ -126,7 +179,7 @@ mod tests {
         let desired = Desired::of_template(template("1"), template("2"));
         let before = [web("2"), service(80)];
         let judge = |after: &[Value], others: &[String]| {
-            proof((&before, after), (&target, &desired), others)
+            proof(by_argo(&before, after), (&target, &desired), others)
         };
         assert!(judge(&[web("1"), service(80)], &[]).is_ok());
         for (after, word) in [
@@ -148,7 +201,42 @@ mod tests {
         let why = judge(&[labelled, service(80)], &[]).unwrap_err();
         assert!(why.contains("metadata.labels"), "{why}");
         let gone = Desired::removed(template("2"), crate::model::Removal::Pruned);
-        assert!(proof((&before, &[service(80)]), (&target, &gone), &[]).is_ok());
-        assert!(proof((&before, &before), (&target, &gone), &[]).is_err());
+        assert!(proof(by_argo(&before, &[service(80)]), (&target, &gone), &[]).is_ok());
+        assert!(proof(by_argo(&before, &before), (&target, &gone), &[]).is_err());
+    }
+
+    #[test]
+    fn of_another_program_only_the_change_counts() {
+        let target = WorkloadRef {
+            kind: WorkloadKind::Deployment,
+            namespace: "a".into(),
+            name: "web".into(),
+        }
+        .object();
+        let template = |tag: &str| PodTemplate::new(web(tag)["spec"]["template"].clone());
+        let desired = Desired::of_template(template("1"), template("2"));
+        // Its own version of Kubernetes shows in a field that the commit leaves alone.
+        let other = |tag: &str| {
+            let mut object = web(tag);
+            object["spec"]["template"]["metadata"] = json!({"labels": {"kube": "1.30"}});
+            object
+        };
+        let judge = |before: Value, after: Value| {
+            let by_helm = Renderings {
+                by: "helm v3",
+                decides: false,
+                before: &[before],
+                after: &[after],
+            };
+            proof(by_helm, (&target, &desired), &[])
+        };
+        let evidence = judge(other("2"), other("1")).unwrap();
+        assert!(
+            evidence.starts_with("helm v3 renders 1 object"),
+            "{evidence}"
+        );
+        assert!(judge(other("2"), other("3")).is_err());
+        assert!(judge(other("2"), other("2")).is_err());
+        assert!(judge(web("2"), other("1")).is_err());
     }
 }

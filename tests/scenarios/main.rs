@@ -74,6 +74,7 @@ scenarios! {
         a_kustomize_image_is_rolled_back
         the_words_of_the_good_release_come_back
         a_helm_value_is_rolled_back
+        a_program_that_contradicts_is_believed
         an_override_in_the_application_is_refused
         a_rendered_rollback_goes_on
         other_intents_edit_what_is_rendered

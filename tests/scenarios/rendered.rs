@@ -19,6 +19,12 @@ pub(crate) fn a_kustomize_image_is_rolled_back(world: &'static World) {
         .on_target("plan", &["--to", "1.2.0"])
         .ends_with(0);
     plan.says("/targets/0/file", OVERLAY);
+    assert!(
+        plan.json["proof"]["verdict"].is_string(),
+        "{}",
+        plan.story()
+    );
+    stage.user().is_proved(&plan.json);
     let run = stage.user().rollback(&["--to", "1.2.0"]).ends_with(0);
     run.has("/state", "succeeded");
     assert_eq!(
@@ -81,6 +87,32 @@ pub(crate) fn a_helm_value_is_rolled_back(world: &'static World) {
     );
     assert_eq!(stage.commits_since(&story.tip).len(), 1);
     stage.wait_live(GOOD);
+}
+
+/// A program that renders something else than was planned is believed: nothing is pushed. One that
+/// says nothing proves nothing, and the plan says so.
+pub(crate) fn a_program_that_contradicts_is_believed(world: &'static World) {
+    let story = Stage::with_bad_release_in(world, "contradicts", &laid_out(Layout::Kustomize));
+    let stage = &story.stage;
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("kustomize");
+    let path = std::env::var("PATH").expect("a PATH");
+    let path = format!("{}:{path}", folder.path().display());
+    let says = |script: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("its mode");
+    };
+    let user = || stage.user().with("PATH", &path);
+    says("echo 'kind: Deployment'; echo 'metadata: {name: zai-proxy}'");
+    let refused = user().rollback(&["--to", GOOD]).ends_with(3);
+    let message = refused.blocker("not-proved")["message"].to_string();
+    assert!(message.contains("kustomize"), "{message}");
+    assert!(stage.commits_since(&story.tip).is_empty());
+    says("echo 'it is broken' >&2; exit 1");
+    let plan = user().on_target("plan", &["--to", GOOD]).ends_with(0);
+    plan.says("/proof/verdict", "unknown");
+    plan.says("/proof/evidence", "kustomize says: it is broken");
 }
 
 /// The Application's own kustomize.images outranks every file: refused with that place.

@@ -128,10 +128,32 @@ impl<'s> Unship<'s> {
         for run in self.runs() {
             // A run that was killed may have no plan yet, and then has written nothing.
             let plan = std::fs::read_to_string(run.join("plan.json")).unwrap_or_default();
-            said.extend(writes(&serde_json::from_str(&plan).unwrap_or_default()));
+            let plan: Value = serde_json::from_str(&plan).unwrap_or_default();
+            self.is_proved(&plan);
+            said.extend(writes(&plan));
         }
         let identities: BTreeSet<&str> = self.writers.iter().flatten().copied().collect();
         self.stage.world.plans.add(identities, &said);
+    }
+
+    /// A plan of a rendered target is proved by the program that renders it, where that is on the
+    /// `PATH`; else it says that it is not there.
+    pub(crate) fn is_proved(&self, plan: &Value) {
+        let Some(proof) = plan.get("proof") else {
+            return;
+        };
+        let evidence = proof["evidence"].as_str().unwrap_or_default();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = self.environment.get("PATH").map_or(path, Into::into);
+        let has =
+            |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).exists());
+        let expected = match proof["verdict"].as_str() {
+            Some("holds") => evidence.contains("only what was planned differs"),
+            _ => ["helm", "kustomize"]
+                .iter()
+                .any(|name| evidence == format!("{name} is not on the PATH") && !has(name)),
+        };
+        assert!(expected, "{}: {proof}", self.stage.name);
     }
 
     /// The journals of this user's runs.

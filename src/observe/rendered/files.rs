@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::git::{GitError, Repository};
+use crate::git::{FileMode, GitError, Repository, TreeFile};
 use crate::model::{At, CommitId, Elsewhere};
 use crate::provenance::Files;
 
@@ -73,6 +73,33 @@ impl<'r> CommitFiles<'r> {
         let mut revisions = self.revisions.borrow_mut();
         revisions.insert(revision.to_owned(), found.clone());
         found
+    }
+
+    /// The plain files in a folder and below, each behind its root.
+    pub(super) fn below(&self, folder: &str) -> Result<Vec<TreeFile>, GitError> {
+        let Some((repository, commit, own)) = self.place(folder) else {
+            return Ok(Vec::new());
+        };
+        let root = &folder[..folder.len() - own.len()];
+        let files = match repository.files_under(&commit, own, true) {
+            Err(GitError::NoSuchPath { .. }) => Vec::new(),
+            found => found?,
+        };
+        // A link could lead anywhere.
+        let plain = |file: &TreeFile| matches!(file.mode, FileMode::Regular | FileMode::Executable);
+        let behind = |file: TreeFile| TreeFile {
+            path: format!("{root}{}", file.path),
+            ..file
+        };
+        Ok(files.into_iter().filter(plain).map(behind).collect())
+    }
+
+    /// A file's content.
+    pub(super) fn bytes(&self, file: &TreeFile) -> Result<Vec<u8>, GitError> {
+        match self.place(&file.path) {
+            Some((repository, _, _)) => repository.blob_bytes(&file.id),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The answer, if every file that it rests on could be read.

@@ -2,6 +2,7 @@
 //! The object as it is rendered takes the place of the document, at the tip and at every commit
 //! that changed an input.
 
+mod by_program;
 mod files;
 mod past;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use self::by_program::{Both, Changed, Unrendered, render_both};
 pub(super) use self::files::CommitFiles;
 use self::files::Texts;
 use self::past::{Past, side_changes, state_of, walk};

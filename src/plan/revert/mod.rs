@@ -224,14 +224,7 @@ fn plan(
     if !refusal.is_empty() {
         return Err(refusal);
     }
-    let course = Course {
-        changes_git,
-        terminate: landing.terminate,
-        sync: landing.sync,
-        land: true,
-        rollout: true,
-        ..Course::default()
-    };
+    let course = Course::through_git(changes_git, &landing);
     let named = Request {
         message: Some(request.message.clone().unwrap_or_else(|| subject(change))),
         ..request.clone()
@@ -253,6 +246,7 @@ fn plan(
         plan,
         desired: Desired::between(Some(&before), &fields).with(beside),
         files: edited,
+        also: also.iter().map(Touched::to_string).collect(),
         patch: None,
         git: None,
     })))

@@ -26,7 +26,8 @@ use super::{Gap, Rendering, Subject, Tool, pick};
 use eval::{Library, Run, Scope, Val};
 use parse::Node;
 use rope::Rope;
-use values::{Given, broken, empty, over};
+pub(super) use values::Given;
+use values::{broken, empty, over};
 
 /// A chart, its values and those of its subcharts settled.
 struct Chart {

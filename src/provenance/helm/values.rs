@@ -15,12 +15,12 @@ use super::super::source;
 use super::super::traced::{Act, Body, Mark, Traced};
 
 /// What the release is rendered with, besides the chart's own values.
-pub(super) struct Given<'a> {
-    pub(super) reader: &'a Reader<'a>,
-    pub(super) places: &'a Places<'a>,
-    pub(super) subject: &'a Subject<'a>,
+pub(in super::super) struct Given<'a> {
+    pub(in super::super) reader: &'a Reader<'a>,
+    pub(in super::super) places: &'a Places<'a>,
+    pub(in super::super) subject: &'a Subject<'a>,
     /// The source's `helm` section.
-    pub(super) section: Option<&'a Traced>,
+    pub(in super::super) section: Option<&'a Traced>,
 }
 
 pub(super) fn empty() -> Traced {
@@ -129,22 +129,33 @@ impl Given<'_> {
         Ok(all)
     }
 
-    fn value_file(&self, node: &Traced) -> Result<Option<Traced>, Blocker> {
-        let raw = node.text().unwrap_or_default();
-        let path = match raw.strip_prefix('$') {
+    /// Where a value file is; `None` where it is among none of the repositories' files.
+    pub(in super::super) fn path(&self, raw: &str) -> Option<String> {
+        match raw.strip_prefix('$') {
             Some(rest) => {
                 let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
-                match self.reference(name) {
-                    Some(root) => join(root, path),
-                    None => return Err(self.elsewhere(node, name, path)),
-                }
+                join(self.reference(name)?, path)
             }
-            None if raw.contains("://") || raw.contains('$') => {
-                return Err(self.elsewhere(node, "", raw));
-            }
+            None if raw.contains("://") || raw.contains('$') => None,
             None if raw.starts_with('/') => join(root_of(self.subject.folder), raw),
             None => join(self.subject.folder, raw),
+        }
+    }
+
+    fn value_file(&self, node: &Traced) -> Result<Option<Traced>, Blocker> {
+        let raw = node.text().unwrap_or_default();
+        let (name, rest) = match raw.strip_prefix('$') {
+            Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
+            None => ("", raw),
         };
+        let is_elsewhere = match name {
+            "" => raw.contains("://") || raw.contains('$'),
+            name => self.reference(name).is_none(),
+        };
+        if is_elsewhere {
+            return Err(self.elsewhere(node, name, rest));
+        }
+        let path = self.path(raw);
         let read = match &path {
             Some(path) => file(self.reader, path)?,
             None => None,

@@ -65,7 +65,7 @@ pub(super) fn text_of(node: &Traced) -> String {
 }
 
 /// The kustomization files of a folder.
-pub(super) fn find<'r>(
+pub(in super::super) fn find<'r>(
     reader: &'r Reader<'_>,
     folder: &str,
 ) -> impl Iterator<Item = String> + use<'r> {

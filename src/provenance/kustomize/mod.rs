@@ -25,6 +25,7 @@ use super::source::Parameters;
 use super::traced::{Act, Traced};
 use super::{Gap, Rendering, Subject, Tool, directory, pick};
 
+pub(super) use file::find as kustomizations;
 pub(super) use images::{joined, split};
 
 use file::{Kustomization, text_of};
