@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Cluster, Error};
-use crate::model::{ClusterEvent, Endpoint, Hpa, Pod, ReplicaSet, Workload, WorkloadKind};
+use crate::model::{
+    Capabilities, ClusterEvent, Endpoint, Hpa, Pod, ReplicaSet, Workload, WorkloadKind,
+};
 use crate::remember::Remember;
 
 type Kept<T> = Remember<String, Arc<Vec<T>>>;
@@ -19,6 +21,7 @@ pub(super) struct Memo {
     pub(super) events: Kept<(String, ClusterEvent)>,
     pub(super) endpoints: Kept<Endpoint>,
     pub(super) hpas: Kept<Hpa>,
+    pub(super) capabilities: Remember<(), Arc<Capabilities>>,
 }
 
 impl Cluster {

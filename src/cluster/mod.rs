@@ -9,6 +9,7 @@
 
 mod access;
 mod automation;
+mod capabilities;
 mod connect;
 mod convert;
 mod error;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectRef, PodTemplate, Workload};
+use super::{ObjectRef, PodTemplate, RenderedSource, Workload};
 
 /// What becomes of a live object whose document is taken out of Git.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -75,6 +75,10 @@ pub struct Desired {
     /// Other objects that the same commit changes: they land with it.
     #[serde(default)]
     pub along: Vec<ObjectRef>,
+    /// Fields of the object that hold a digest of what is rendered elsewhere: no part of the
+    /// template here.
+    #[serde(default)]
+    pub digests: Vec<String>,
 }
 
 impl Desired {
@@ -89,6 +93,7 @@ impl Desired {
             restarted_at: None,
             removal: None,
             along: Vec::new(),
+            digests: Vec::new(),
         }
     }
 
@@ -118,6 +123,7 @@ impl Desired {
                 .map(str::to_owned),
             removal: None,
             along: Vec::new(),
+            digests: Vec::new(),
         }
     }
 
@@ -125,6 +131,16 @@ impl Desired {
     #[must_use]
     pub fn with(self, along: Vec<ObjectRef>) -> Self {
         Self { along, ..self }
+    }
+
+    /// With the fields that follow what is rendered elsewhere.
+    #[must_use]
+    pub fn rendered_by(self, source: Option<&RenderedSource>) -> Self {
+        let digests = source.map(|source| source.digests.clone());
+        Self {
+            digests: digests.unwrap_or_default(),
+            ..self
+        }
     }
 
     /// Whether the live workload is as desired.

@@ -52,7 +52,8 @@ pub use recipe::{Argument, Program, Recipe};
 pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};
 pub use sourcing::{
-    ApplicationSet, At, Deployer, Elsewhere, Generator, Lands, Maker, Making, Pinned, Sourcing,
+    ApplicationSet, At, Capabilities, Deployer, Elsewhere, Generator, Lands, Maker, Making, Pinned,
+    Sourcing,
 };
 pub use template::{Coverage, PodTemplate};
 pub use trigger::{Levels, RequestCounter, Severity, TriggerId, TriggerRules};

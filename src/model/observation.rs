@@ -211,6 +211,8 @@ pub struct RenderedSource {
     pub elsewhere: Vec<Elsewhere>,
     /// Whose comparison shows that a commit of the repository at hand was seen.
     pub lands: Lands,
+    /// Fields of the object that hold a digest of what is rendered elsewhere: they are left out.
+    pub digests: Vec<String>,
 }
 
 impl RenderedSource {

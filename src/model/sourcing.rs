@@ -1,6 +1,6 @@
 //! Where the files of an Application's source are, and what makes the Application itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -41,6 +41,17 @@ pub struct Sourcing {
     /// Where `targetRevision` is no branch: the source's files are those of the commit that what
     /// makes the Application names.
     pub pinned: Option<Pinned>,
+    /// What the cluster serves, for charts that ask.
+    pub capabilities: Option<Capabilities>,
+}
+
+/// What charts may ask of the cluster (`.Capabilities`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The API server's version, as `v1.33.4`.
+    pub kube_version: String,
+    /// The group versions that it serves: `v1`, `apps/v1`.
+    pub api_versions: BTreeSet<String>,
 }
 
 /// A source whose `targetRevision` is a tag or a commit.

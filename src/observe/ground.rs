@@ -12,8 +12,8 @@ use super::rendered::CommitFiles;
 use super::{Clients, Scope};
 use crate::git::{GitError, Repository};
 use crate::model::{
-    Application, ApplicationSet, ApplicationSource, At, Blocker, Deployer, Elsewhere, Gap,
-    GapReason, Generator, Maker, Making, Observation, Pinned, Sourcing,
+    Application, ApplicationSet, ApplicationSource, At, Blocker, Capabilities, Deployer, Elsewhere,
+    Gap, GapReason, Generator, Maker, Making, Observation, Pinned, Sourcing,
 };
 use crate::provenance::{self, root};
 
@@ -48,6 +48,8 @@ pub(super) struct Grounds {
     all: Vec<Ground>,
     /// The target's own Application, then what makes it.
     levels: Vec<Level>,
+    /// What the cluster serves, where a chart may ask.
+    pub(super) capabilities: Option<Capabilities>,
 }
 
 impl Grounds {
@@ -71,6 +73,7 @@ impl Grounds {
                 rest: None,
                 set: None,
             }],
+            capabilities: None,
         }
     }
 
@@ -430,6 +433,7 @@ impl Grounds {
             references: references.collect(),
             making: making.and_then(|rest| self.making(level, home, rest)),
             pinned: self.pinned(own.ground),
+            capabilities: self.capabilities.clone(),
         }
     }
 

@@ -65,6 +65,7 @@ pub(super) fn prepare(
         return Err(refusal);
     }
     let desired = aim(request, &before, &fields).with(beside);
+    let desired = desired.rendered_by(git.rendered.as_ref());
     let mut course = Course {
         rollout: !matches!(request.intent, Intent::Pause),
         ..Course::through_git(changes_git, &landing)

@@ -279,7 +279,7 @@ fn bare(node: &mut Traced) {
     match &mut node.body {
         Body::Map(fields) => fields.values_mut().for_each(bare),
         Body::List(items) => items.iter_mut().for_each(bare),
-        Body::Scalar(_) | Body::Unknown(_) => {}
+        Body::Scalar(_) | Body::Unknown(_) | Body::Digest(_) => {}
     }
 }
 
@@ -375,7 +375,7 @@ fn flatten(node: &Traced, at: String, into: &mut BTreeMap<String, Traced>) {
                 flatten(item, below(&place.to_string()), into);
             }
         }
-        Body::Scalar(_) | Body::Unknown(_) => {
+        Body::Scalar(_) | Body::Unknown(_) | Body::Digest(_) => {
             into.insert(at, node.clone());
         }
     }

@@ -14,7 +14,7 @@ use super::outcome::{Edited, FileEdit, Place, Touched};
 use super::place::Places;
 use super::repin::repin;
 use super::restore::Good;
-use super::traced::{Source, Spot, Traced};
+use super::traced::{Body, Source, Spot, Traced};
 use super::want::{Want, in_order, parts, put};
 use super::ways::{Move, ways};
 use super::{Rendering, Subject, rendering};
@@ -39,7 +39,10 @@ pub fn edit_to(
     let mut work = Work::new(files, subject)?;
     let good = good.and_then(|good| Good::new(good, subject));
     let now = work.goal.clone();
-    let wants = in_order(diff_values(&now, object), &Path::default(), object);
+    let mut changes = diff_values(&now, object);
+    // What follows from other text is nobody's to set.
+    changes.retain(|change| !work.is_digest(&change.path));
+    let wants = in_order(changes, &Path::default(), object);
     work.aim(&wants);
     for mut want in wants {
         let is_back = match &good {
@@ -78,6 +81,11 @@ impl<'a> Work<'a> {
             before,
             goal,
         })
+    }
+
+    fn is_digest(&self, field: &Path) -> bool {
+        let node = self.before.target.get(field);
+        node.is_some_and(|node| matches!(node.body, Body::Digest(_)))
     }
 
     /// Says what is wanted in all, before any of it is made.
@@ -425,7 +433,8 @@ fn differing(before: &[Traced], after: &[Traced]) -> Vec<Touched> {
     let mut found = Vec::new();
     for old in before {
         let same = after.iter().find(|new| id(new) == id(old));
-        let (old_value, new_value) = (old.value(), same.and_then(Traced::value));
+        let new_value = same.and_then(Traced::comparable);
+        let old_value = old.comparable();
         let (Some(a), b) = (old_value, new_value.unwrap_or(Value::Null)) else {
             continue;
         };

@@ -234,7 +234,7 @@ fn of_source(whole: &Traced, source: usize) -> Traced {
 /// replaces it.
 fn known(node: &Traced) -> Option<Traced> {
     let body = match &node.body {
-        Body::Unknown(_) | Body::Scalar(Value::Null) => return None,
+        Body::Unknown(_) | Body::Digest(_) | Body::Scalar(Value::Null) => return None,
         Body::Scalar(_) => return Some(node.clone()),
         Body::List(items) => {
             let mut unknown = Vec::new();

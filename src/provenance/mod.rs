@@ -31,7 +31,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::manifest::Path;
-use crate::model::{Application, Blocker, Making, ObjectRef, Observation, Pinned, Sourcing};
+use crate::model::{
+    Application, Blocker, Capabilities, Making, ObjectRef, Observation, Pinned, Sourcing,
+};
 
 pub use application_set::generated;
 pub use edit::{edit_to, touched};
@@ -71,6 +73,8 @@ pub struct Subject<'a> {
     /// Where the files of sources with a `ref` are: their [`root`], empty for the repository
     /// at hand.
     pub references: Option<&'a BTreeMap<String, String>>,
+    /// What the cluster serves, where that is known.
+    pub capabilities: Option<&'a Capabilities>,
 }
 
 impl std::fmt::Debug for Subject<'_> {
@@ -98,6 +102,7 @@ impl<'a> Subject<'a> {
             references: Some(&sourcing.references),
             making: sourcing.making.as_deref(),
             pinned: sourcing.pinned.as_ref(),
+            capabilities: sourcing.capabilities.as_ref(),
             ..Self::plain(&sourcing.folder, target)
         }
     }
@@ -136,6 +141,7 @@ impl<'a> Subject<'a> {
             pinned: None,
             making: None,
             references: None,
+            capabilities: None,
         }
     }
 }
@@ -176,6 +182,9 @@ pub struct Rendered {
     pub object: Value,
     /// The fields that cannot be told, with the reason.
     pub unknown: Vec<(Path, String)>,
+    /// The fields that hold a digest of what is rendered elsewhere: they follow that, and are
+    /// left out.
+    pub digests: Vec<Path>,
     /// Every file that was read.
     pub inputs: Vec<String>,
     /// The tag or commit that the source's files are those of, where it is pinned.
@@ -223,8 +232,10 @@ impl Rendering {
         let mut here = &self.target;
         let mut steps = field.steps().iter();
         loop {
-            if let Body::Unknown(why) = &here.body {
-                return Some(why);
+            match &here.body {
+                Body::Unknown(why) => return Some(why),
+                Body::Digest(digest) => return Some(&digest.why),
+                Body::Scalar(_) | Body::List(_) | Body::Map(_) => {}
             }
             here = here.step(steps.next()?)?;
         }
@@ -260,7 +271,10 @@ pub fn render(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendered, Bloc
     for gap in &rendering.gaps {
         unknown.push((gap.reach.clone(), gap.blocker.message.clone()));
     }
+    let mut digests = Vec::new();
+    rendering.target.digests(&Path::default(), &mut digests);
     Ok(Rendered {
+        digests,
         tool: rendering.tool,
         object: rendering.target.value().unwrap_or(Value::Null),
         unknown,

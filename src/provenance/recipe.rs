@@ -117,7 +117,9 @@ fn helm(
     if !namespace.is_empty() {
         call.extend(["--namespace", &namespace].map(text));
     }
-    if let Some(version) = own("kubeVersion") {
+    let served = subject.capabilities;
+    let version = own("kubeVersion").or_else(|| served.map(|own| own.kube_version.clone()));
+    if let Some(version) = version {
         call.extend(["--kube-version", &version].map(text));
     }
     let places = Places::new(reader, subject);
@@ -137,7 +139,11 @@ fn helm(
         call.extend([text("--values"), Argument::Given(recipe.given.len())]);
         recipe.given.push(values);
     }
-    for version in words(full(section, "apiVersions")) {
+    let mut versions = words(full(section, "apiVersions"));
+    if versions.is_empty() {
+        versions.extend(served.iter().flat_map(|own| own.api_versions.clone()));
+    }
+    for version in versions {
         call.extend(["--api-versions", &version].map(text));
     }
     for (key, wanted, word) in [

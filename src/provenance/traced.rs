@@ -168,6 +168,18 @@ pub(super) enum Body {
     Map(BTreeMap<String, Traced>),
     /// Something that cannot be told here, and why.
     Unknown(String),
+    /// A digest of what is rendered elsewhere: it follows that, and nobody sets it.
+    Digest(Digest),
+}
+
+/// A digest of something rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Digest {
+    /// Of what, in words.
+    pub(super) why: Rc<str>,
+    /// What it is made of here, so that a change of that is seen. It is not the digest itself: a
+    /// blank more would make another one.
+    pub(super) of: Rc<str>,
 }
 
 /// A value with its places, the base first and the deciding one last.
@@ -243,7 +255,22 @@ impl Traced {
                     .filter_map(|(key, item)| Some((key.clone(), item.value()?)))
                     .collect(),
             ),
-            Body::Unknown(_) => return None,
+            Body::Unknown(_) | Body::Digest(_) => return None,
+        })
+    }
+
+    /// As [`Self::value`], with what each digest is made of in its place: for comparing.
+    pub(super) fn comparable(&self) -> Option<Value> {
+        Some(match &self.body {
+            Body::Digest(digest) => Value::String(digest.of.to_string()),
+            Body::List(items) => items.iter().filter_map(Self::comparable).collect(),
+            Body::Map(fields) => Value::Object(
+                fields
+                    .iter()
+                    .filter_map(|(key, item)| Some((key.clone(), item.comparable()?)))
+                    .collect(),
+            ),
+            Body::Scalar(_) | Body::Unknown(_) => return self.value(),
         })
     }
 
@@ -341,7 +368,7 @@ impl Traced {
         match &mut self.body {
             Body::Map(fields) => fields.values_mut().for_each(|item| item.lie_at(source)),
             Body::List(items) => items.iter_mut().for_each(|item| item.lie_at(source)),
-            Body::Scalar(_) | Body::Unknown(_) => {}
+            Body::Scalar(_) | Body::Unknown(_) | Body::Digest(_) => {}
         }
     }
 
@@ -349,7 +376,7 @@ impl Traced {
     pub(super) fn unknown(&self, at: &Path, found: &mut Vec<(Path, String)>) {
         match &self.body {
             Body::Unknown(why) => found.push((at.clone(), why.clone())),
-            Body::Scalar(_) => {}
+            Body::Scalar(_) | Body::Digest(_) => {}
             Body::Map(fields) => {
                 for (key, item) in fields {
                     item.unknown(&at.key(key), found);
@@ -358,6 +385,24 @@ impl Traced {
             Body::List(items) => {
                 for (place, item) in items.iter().enumerate() {
                     item.unknown(&at.child(Step::Index(place)), found);
+                }
+            }
+        }
+    }
+
+    /// The digests at and below this one.
+    pub(super) fn digests(&self, at: &Path, found: &mut Vec<Path>) {
+        match &self.body {
+            Body::Digest(_) => found.push(at.clone()),
+            Body::Scalar(_) | Body::Unknown(_) => {}
+            Body::Map(fields) => {
+                for (key, item) in fields {
+                    item.digests(&at.key(key), found);
+                }
+            }
+            Body::List(items) => {
+                for (place, item) in items.iter().enumerate() {
+                    item.digests(&at.child(Step::Index(place)), found);
                 }
             }
         }

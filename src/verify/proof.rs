@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::manifest::diff_values;
+use crate::manifest::{Path, Step, diff_values};
 use crate::model::{Desired, ObjectRef, PodTemplate};
 
 /// Fields of a target besides its pod template that a plan may change.
@@ -35,6 +35,8 @@ pub fn proof(
     let Renderings {
         by, before, after, ..
     } = renderings;
+    let bare = |objects: &[Value]| without_digests(objects, (target, &desired.digests));
+    let (before, after) = (bare(before), bare(after));
     let is_target = |object: &&Value| {
         name(object) == format!("{}/{}", target.kind, target.name)
             && namespace(object).is_none_or(|own| own == target.namespace)
@@ -58,7 +60,7 @@ pub fn proof(
         let others = list.iter().filter(|object| !is_target(object));
         others.cloned().collect()
     };
-    let (old, new) = (rest(before), rest(after));
+    let (old, new) = (rest(&before), rest(&after));
     let strange = |object: &&Value| !others.contains(&name(object));
     let gone_or_other = old.iter().filter(|object| !new.contains(object));
     let come = new.iter().filter(|object| !old.contains(object));
@@ -72,6 +74,36 @@ pub fn proof(
         "{by} renders {} objects of it; only what was planned differs",
         after.len()
     ))
+}
+
+/// The objects, the target without its digests: they follow what is compared besides.
+fn without_digests(objects: &[Value], (target, digests): (&ObjectRef, &[String])) -> Vec<Value> {
+    let own = format!("{}/{}", target.kind, target.name);
+    let mut all = objects.to_vec();
+    for object in all.iter_mut().filter(|object| name(object) == own) {
+        for path in digests.iter().filter_map(|path| path.parse::<Path>().ok()) {
+            take_out(object, path.steps());
+        }
+    }
+    all
+}
+
+fn take_out(node: &mut Value, steps: &[Step]) {
+    let Some((first, rest)) = steps.split_first() else {
+        return;
+    };
+    let next = match (node, first) {
+        (Value::Object(fields), Step::Key(key)) if rest.is_empty() => {
+            fields.remove(key);
+            return;
+        }
+        (Value::Object(fields), Step::Key(key)) => fields.get_mut(key),
+        (Value::Array(items), Step::Index(index)) => items.get_mut(*index),
+        _ => None,
+    };
+    if let Some(next) = next {
+        take_out(next, rest);
+    }
 }
 
 fn template_of(object: &Value) -> PodTemplate {
@@ -203,6 +235,35 @@ mod tests {
         let gone = Desired::removed(template("2"), crate::model::Removal::Pruned);
         assert!(proof(by_argo(&before, &[service(80)]), (&target, &gone), &[]).is_ok());
         assert!(proof(by_argo(&before, &before), (&target, &gone), &[]).is_err());
+    }
+
+    /// A digest in the target follows what is compared besides.
+    #[test]
+    fn a_digest_may_differ() {
+        let target = WorkloadRef {
+            kind: WorkloadKind::Deployment,
+            namespace: "a".into(),
+            name: "web".into(),
+        }
+        .object();
+        let digested = |tag: &str, sum: &str| {
+            let mut object = web(tag);
+            object["spec"]["template"]["metadata"] =
+                json!({"annotations": {"checksum/config": sum, "own": "x"}});
+            object
+        };
+        let template = |tag: &str| {
+            let mut template = digested(tag, "")["spec"]["template"].clone();
+            template["metadata"]["annotations"] = json!({"own": "x"});
+            PodTemplate::new(template)
+        };
+        let mut desired = Desired::of_template(template("1"), template("2"));
+        let (before, after) = ([digested("2", "abc")], [digested("1", "def")]);
+        let judge = |desired: &Desired| proof(by_argo(&before, &after), (&target, desired), &[]);
+        assert!(judge(&desired).is_err());
+        let path = r#"spec.template.metadata.annotations["checksum/config"]"#;
+        desired.digests = vec![path.to_owned()];
+        judge(&desired).unwrap();
     }
 
     #[test]

@@ -18,6 +18,23 @@ images:
 ";
 const VALUES: &str = "# production\nimage:\n  tag: \"RELEASE\"  # set by the release job\n";
 const CHART: &str = "apiVersion: v2\nname: zai-proxy\nversion: 0.1.0\n";
+/// What charts do most: a digest of another template makes new pods when that changes, and a
+/// condition asks for the cluster's version.
+const DIGEST: &str = "      annotations:
+        checksum/settings: {{ include (print $.Template.BasePath \"/settings.yaml\") . | sha256sum }}
+";
+const CONDITION: &str =
+    "      {{- if semverCompare \">=1.19-0\" .Capabilities.KubeVersion.Version }}
+      enableServiceLinks: false
+      {{- end }}
+";
+const SETTINGS: &str = "apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name | trunc 40 }}-settings
+data:
+  level: {{ .Values.level | default \"info\" }}
+";
 /// As Argo CD Image Updater writes it.
 const OVERRIDE: &str =
     "kustomize:\n  images:\n  - ronaldraygun/zai-proxy:RELEASE   # set by the updater\n";
@@ -345,6 +362,10 @@ fn chart() -> Files {
     let image = "{{ .Values.image.repository }}:{{ .Values.image.tag }}";
     let template = bare().replace("ronaldraygun/zai-proxy:1.2.0", image);
     let template = template.replace("  replicas: 1\n", "  replicas: {{ .Values.replicas }}\n");
+    let labels = "      labels:\n        app: zai-proxy\n";
+    assert!(template.contains(labels), "the pod's labels in {template}");
+    let template = template.replace(labels, &format!("{DIGEST}{labels}"));
+    let template = template.replace("    spec:\n", &format!("    spec:\n{CONDITION}"));
     let image = "image: {repository: ronaldraygun/zai-proxy, tag: latest}";
     let values = format!("replicas: 1 # of all environments\n{image}\n");
     vec![
@@ -353,6 +374,10 @@ fn chart() -> Files {
         (
             "charts/zai-proxy/templates/zai-proxy.yaml".to_owned(),
             template,
+        ),
+        (
+            "charts/zai-proxy/templates/settings.yaml".to_owned(),
+            SETTINGS.to_owned(),
         ),
     ]
 }

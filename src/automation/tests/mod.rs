@@ -107,6 +107,7 @@ fn rendered_by(mut world: Observation, tool: &str, files: &[(&str, &str)]) -> Ob
         states: vec![],
         elsewhere: vec![],
         lands: Lands::Source(0),
+        digests: Vec::new(),
         files: files
             .iter()
             .map(|(path, text)| ((*path).to_owned(), Arc::from(*text)))

@@ -439,6 +439,7 @@ fn view(
             states,
             elsewhere: seat.grounds.elsewhere(seat.home),
             lands,
+            digests: found.rendered.digests.iter().map(Path::to_string).collect(),
         }),
     })
 }

@@ -244,7 +244,9 @@ fn plan(
     plan.note_tools(tools);
     Ok(Outcome::Plan(Box::new(Prepared {
         plan,
-        desired: Desired::between(Some(&before), &fields).with(beside),
+        desired: Desired::between(Some(&before), &fields)
+            .with(beside)
+            .rendered_by(git.rendered.as_ref()),
         files: edited,
         also: also.iter().map(Touched::to_string).collect(),
         patch: None,

@@ -1,11 +1,15 @@
 //! Running a template: text out of values, every part with its origin.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::super::traced::{Body, Mark, Traced};
+use crate::manifest::{Path, Step};
+
+use super::super::traced::{Body, Digest, Mark, Traced};
+use super::data::data;
 use super::functions;
 use super::parse::{Node, Operand, Pipe};
 use super::rope::{Origin, Rope};
@@ -35,10 +39,13 @@ impl Val {
     pub(super) fn truth(&self) -> Option<bool> {
         Some(match self {
             Self::Unknown(_) => return None,
+            Self::Text(rope) if rope.digest().is_some() => true,
             Self::Text(rope) if rope.unknown().is_some() => return None,
             Self::Text(rope) => !rope.text().is_empty(),
             Self::Data(node) => match &node.body {
                 Body::Unknown(_) => return None,
+                // No digest is empty.
+                Body::Digest(_) => true,
                 Body::Map(fields) => !fields.is_empty(),
                 Body::List(items) => !items.is_empty(),
                 Body::Scalar(Value::Null) => false,
@@ -56,7 +63,42 @@ impl Val {
 pub(super) struct Scope {
     pub(super) dot: Val,
     pub(super) root: Val,
-    variables: Vec<(String, Val)>,
+    variables: RefCell<Vec<Variable>>,
+}
+
+#[derive(Debug, Clone)]
+struct Variable {
+    name: String,
+    value: Val,
+    origin: Origination,
+}
+
+/// Which map a variable holds, for what happens to others when it is changed in place.
+#[derive(Debug, Clone, PartialEq)]
+enum Origination {
+    /// One of its own, which nothing else holds.
+    Own,
+    /// A chart's, below its root.
+    Chart(Address),
+    /// It is not known.
+    Unknown,
+}
+
+/// A value below the root of a chart, which is known by the folder of its templates.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Address {
+    chart: String,
+    keys: Vec<String>,
+}
+
+impl Variable {
+    const fn new(name: String, value: Val) -> Self {
+        Self {
+            name,
+            value,
+            origin: Origination::Unknown,
+        }
+    }
 }
 
 impl Scope {
@@ -64,26 +106,41 @@ impl Scope {
         Self {
             root: dot.clone(),
             dot,
-            variables: Vec::new(),
+            variables: RefCell::default(),
         }
     }
 
     /// A new variable, which hides one of the same name until the block ends.
-    fn declare(&mut self, name: &str, value: Val) {
-        self.variables.push((name.to_owned(), value));
+    fn declare(&self, name: &str, value: Val, origin: Origination) {
+        self.variables.borrow_mut().push(Variable {
+            origin,
+            ..Variable::new(name.to_owned(), value)
+        });
     }
 
-    fn assign(&mut self, name: &str, value: Val) {
-        if let Some(variable) = self.variables.iter_mut().rfind(|(own, _)| own == name) {
-            variable.1 = value;
+    fn assign(&self, name: &str, value: Val, origin: Origination) {
+        let mut variables = self.variables.borrow_mut();
+        if let Some(variable) = variables.iter_mut().rfind(|own| own.name == name) {
+            (variable.value, variable.origin) = (value, origin);
         }
+    }
+
+    fn variable(&self, name: &str) -> Option<Variable> {
+        let variables = self.variables.borrow();
+        variables.iter().rfind(|own| own.name == name).cloned()
     }
 }
 
-/// The named templates of a chart and its subcharts, with the file that each is in.
+/// The named templates of a chart and its subcharts, with the file that each is in. A file is a
+/// template, too, under the name that helm has for it.
 #[derive(Debug, Default)]
 pub(super) struct Library {
-    pub(super) named: BTreeMap<String, (Rc<str>, Vec<Node>)>,
+    pub(super) named: BTreeMap<String, (Rc<str>, Rc<[Node]>)>,
+    /// Values of charts that templates have changed in place.
+    changed: RefCell<Vec<(Address, Traced)>>,
+    /// A change in place of a value which others hold as well, and not known which: what they
+    /// print is not known any more.
+    pub(super) broken: RefCell<Option<String>>,
 }
 
 /// One run of one template.
@@ -91,6 +148,16 @@ pub(super) struct Run<'l> {
     pub(super) library: &'l Library,
     pub(super) file: Rc<str>,
     pub(super) depth: usize,
+    /// The action whose text is run as a template (`tpl`): no byte of it stands in a file.
+    pub(super) inside: Option<Here>,
+}
+
+/// How a list of nodes ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    Next,
+    Break,
+    Continue,
 }
 
 /// Where an action stands, and its words.
@@ -110,22 +177,31 @@ impl Run<'_> {
         nodes: &[Node],
         scope: &mut Scope,
         out: &mut Rope,
-    ) -> Result<(), String> {
-        nodes
-            .iter()
-            .try_for_each(|node| self.node(node, scope, out))
+    ) -> Result<Flow, String> {
+        for node in nodes {
+            let flow = self.node(node, scope, out)?;
+            if flow != Flow::Next {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Next)
     }
 
-    fn node(&self, node: &Node, scope: &mut Scope, out: &mut Rope) -> Result<(), String> {
+    fn node(&self, node: &Node, scope: &mut Scope, out: &mut Rope) -> Result<Flow, String> {
         match node {
             Node::Text { text, at } => out.push(
                 text.clone(),
-                Origin::Template {
-                    file: self.file.clone(),
-                    at: *at,
+                match &self.inside {
+                    Some(here) => self.computed(here),
+                    None => Origin::Template {
+                        file: self.file.clone(),
+                        at: *at,
+                    },
                 },
             ),
             Node::Define { .. } => {}
+            Node::Leave { again: true } => return Ok(Flow::Continue),
+            Node::Leave { again: false } => return Ok(Flow::Break),
             Node::Unknown { source } => {
                 let why = Rc::from(format!("{{{{ {source} }}}} in {}", self.file));
                 out.append(placeholder(&why));
@@ -139,12 +215,18 @@ impl Run<'_> {
             } => {
                 let here = Here {
                     expression: Rc::from(format!("{{{{ {source} }}}}")),
-                    at: *at,
+                    at: self.inside.as_ref().map_or(*at, |inside| inside.at),
                 };
                 let value = self.pipe(pipe, scope, &here);
                 match set {
-                    Some(name) if *new => scope.declare(name, value),
-                    Some(name) => scope.assign(name, value),
+                    Some(name) if *new => {
+                        let origin = self.origin(pipe, name, scope);
+                        scope.declare(name, value, origin);
+                    }
+                    Some(name) => {
+                        let origin = self.origin(pipe, name, scope);
+                        scope.assign(name, value, origin);
+                    }
                     None => out.append(self.printed(value, &here)),
                 }
             }
@@ -175,10 +257,10 @@ impl Run<'_> {
             }
             Node::Range { .. } => return self.range(node, scope, out),
         }
-        Ok(())
+        Ok(Flow::Next)
     }
 
-    fn range(&self, node: &Node, scope: &mut Scope, out: &mut Rope) -> Result<(), String> {
+    fn range(&self, node: &Node, scope: &mut Scope, out: &mut Rope) -> Result<Flow, String> {
         let Node::Range {
             pipe,
             key,
@@ -187,7 +269,7 @@ impl Run<'_> {
             otherwise,
         } = node
         else {
-            return Ok(());
+            return Ok(Flow::Next);
         };
         let over = self.quiet(pipe, scope);
         let items: Vec<(Value, Traced)> = match &over {
@@ -214,9 +296,11 @@ impl Run<'_> {
             let key = key.iter().map(|name| (name.clone(), Val::plain(k.clone())));
             let value = value.iter().map(|name| (name.clone(), item.clone()));
             let new = key.chain(value).collect();
-            self.block(body, scope, (Some(item), new), out)?;
+            if self.block(body, scope, (Some(item), new), out)? == Flow::Break {
+                break;
+            }
         }
-        Ok(())
+        Ok(Flow::Next)
     }
 
     /// Runs a block with its own dot and variables; assignments to outer ones stay.
@@ -226,12 +310,14 @@ impl Run<'_> {
         scope: &mut Scope,
         (dot, new): (Option<Val>, Vec<(String, Val)>),
         out: &mut Rope,
-    ) -> Result<(), String> {
-        let (depth, outer) = (scope.variables.len(), scope.dot.clone());
+    ) -> Result<Flow, String> {
+        let (depth, outer) = (scope.variables.borrow().len(), scope.dot.clone());
         scope.dot = dot.unwrap_or_else(|| outer.clone());
-        scope.variables.extend(new);
+        let new = new.into_iter();
+        let new = new.map(|(name, value)| Variable::new(name, value));
+        scope.variables.borrow_mut().extend(new);
         let done = self.nodes(body, scope, out);
-        scope.variables.truncate(depth);
+        scope.variables.borrow_mut().truncate(depth);
         scope.dot = outer;
         done
     }
@@ -264,6 +350,17 @@ impl Run<'_> {
         let Some((first, rest)) = command.split_first() else {
             return Val::nil();
         };
+        if let (Operand::Field { variable, keys }, [wanted]) = (first, rest)
+            && let [above @ .., last] = keys.as_slice()
+            && last == "Has"
+        {
+            let above = Operand::Field {
+                variable: variable.clone(),
+                keys: above.to_vec(),
+            };
+            let wanted = self.operand(wanted, scope, here);
+            return self.serves(&self.operand(&above, scope, here), &wanted);
+        }
         let Operand::Function(name) = first else {
             if !rest.is_empty() || before.is_some() {
                 let call = format!("a call in {}", self.file);
@@ -276,22 +373,189 @@ impl Run<'_> {
             .map(|operand| self.operand(operand, scope, here))
             .collect();
         arguments.extend(before);
-        functions::call(self, name, arguments, here)
+        if !MUTATING.contains(&name.as_str()) {
+            return functions::call(self, name, arguments, here);
+        }
+        let value = functions::call(self, name, arguments.clone(), here);
+        self.changed((name, rest.first()), (&arguments, &value), scope);
+        value
+    }
+
+    /// `.Capabilities.APIVersions.Has`. To what the cluster serves helm adds the API versions that
+    /// its own libraries know: of Kubernetes' groups only those that are served are told.
+    fn serves(&self, versions: &Val, wanted: &Val) -> Val {
+        let unknown = || Val::Unknown(Rc::from(format!("an API version in {}", self.file)));
+        let (Val::Data(versions), Val::Data(wanted)) = (versions, wanted) else {
+            return unknown();
+        };
+        let (Body::List(all), Some(wanted)) = (&versions.body, wanted.text()) else {
+            return unknown();
+        };
+        let parts: Vec<&str> = wanted.split('/').collect();
+        let served = |text: &str| all.iter().any(|own| own.text() == Some(text));
+        let group = parts.first().copied().unwrap_or_default();
+        let of_kubernetes = !group.contains('.') || KUBERNETES.contains(&group);
+        let flag = |flag: bool| Val::plain(Value::Bool(flag));
+        match parts.as_slice() {
+            [_] | [_, _] if served(wanted) => flag(true),
+            [_, _] if !of_kubernetes => flag(false),
+            [group, version, _] if !served(&format!("{group}/{version}")) => flag(false),
+            _ => unknown(),
+        }
+    }
+
+    /// What a function has done to its first argument, which is a map that others may hold.
+    fn changed(
+        &self,
+        (call, first): (&str, Option<&Operand>),
+        (arguments, value): (&[Val], &Val),
+        scope: &Scope,
+    ) {
+        let origin = first.map_or(Origination::Unknown, |first| self.of_operand(first, scope));
+        let variable = match first {
+            Some(Operand::Field { variable, keys }) if keys.is_empty() => variable.as_deref(),
+            _ => None,
+        };
+        if let Origination::Chart(address) = &origin {
+            let mut address = address.clone();
+            let new = match (call, arguments) {
+                ("set", [_, Val::Data(key), new]) => {
+                    address.keys.extend(plain_text(key));
+                    data(new)
+                }
+                _ => data(value),
+            };
+            if !address.keys.is_empty() {
+                self.library.changed.borrow_mut().push((address, new));
+            }
+        }
+        if origin == Origination::Unknown {
+            let why = format!("{} changes a value in place", self.file);
+            *self.library.broken.borrow_mut() = Some(why);
+        } else if let Some(name) = variable.filter(|name| !name.is_empty()) {
+            scope.assign(name, value.clone(), origin);
+        }
+    }
+
+    /// Which map an operand gives.
+    fn of_operand(&self, operand: &Operand, scope: &Scope) -> Origination {
+        match operand {
+            Operand::Paren(pipe, keys) if keys.is_empty() => self.origin(pipe, "", scope),
+            Operand::Field { variable, keys } => {
+                let (base, above) = match variable.as_deref() {
+                    None => (scope.dot.clone(), None),
+                    Some("") => (scope.root.clone(), None),
+                    Some(name) => match scope.variable(name) {
+                        Some(own) => (own.value, Some(own.origin)),
+                        None => return Origination::Unknown,
+                    },
+                };
+                let below = |above: &[String]| above.iter().chain(keys).cloned().collect();
+                match (above, chart_of(&base)) {
+                    (Some(Origination::Own), _) if keys.is_empty() => Origination::Own,
+                    (Some(Origination::Chart(address)), _) => Origination::Chart(Address {
+                        keys: below(&address.keys),
+                        chart: address.chart,
+                    }),
+                    (_, Some(chart)) => Origination::Chart(Address {
+                        chart,
+                        keys: keys.clone(),
+                    }),
+                    _ => Origination::Unknown,
+                }
+            }
+            _ => Origination::Unknown,
+        }
+    }
+
+    /// Which map a pipeline gives that is put into a variable of that name.
+    fn origin(&self, pipe: &Pipe, name: &str, scope: &Scope) -> Origination {
+        const MAKING: [&str; 9] = [
+            "dict",
+            "deepCopy",
+            "mustDeepCopy",
+            "pick",
+            "omit",
+            "fromYaml",
+            "fromJson",
+            "list",
+            "lookup",
+        ];
+        let last = pipe.last().and_then(|last| last.split_first());
+        match last {
+            Some((Operand::Function(call), _)) if MAKING.contains(&call.as_str()) => {
+                Origination::Own
+            }
+            Some((Operand::Function(call), rest)) if MUTATING.contains(&call.as_str()) => {
+                let Some(first) = rest.first() else {
+                    return Origination::Unknown;
+                };
+                match (self.of_operand(first, scope), first) {
+                    // Two variables hold it from now on; nobody reads `$_`.
+                    (
+                        Origination::Own,
+                        Operand::Field {
+                            variable: Some(own),
+                            ..
+                        },
+                    ) if own != name && name != "_" => {
+                        if let Some(variable) = scope.variable(own) {
+                            scope.assign(own, variable.value, Origination::Unknown);
+                        }
+                        Origination::Unknown
+                    }
+                    (origin, _) => origin,
+                }
+            }
+            Some((field @ Operand::Field { variable, .. }, [])) if pipe.len() == 1 => {
+                match self.of_operand(field, scope) {
+                    Origination::Own => {
+                        if let Some(own) = variable.as_deref().and_then(|own| scope.variable(own)) {
+                            scope.assign(&own.name, own.value, Origination::Unknown);
+                        }
+                        Origination::Unknown
+                    }
+                    origin => origin,
+                }
+            }
+            _ => Origination::Unknown,
+        }
+    }
+
+    /// A value of a chart with everything that was changed in it.
+    fn as_changed(&self, mut node: Traced, at: &Address) -> Traced {
+        for (address, value) in self.library.changed.borrow().iter() {
+            if address.chart != at.chart {
+                continue;
+            }
+            if at.keys.starts_with(&address.keys) {
+                let path = Path::of_keys(at.keys[address.keys.len()..].iter().map(String::as_str));
+                node = value.get(&path).cloned().unwrap_or(node);
+            } else if address.keys.starts_with(&at.keys) {
+                let path = Path::of_keys(address.keys[at.keys.len()..].iter().map(String::as_str));
+                put(&mut node, &path, value);
+            }
+        }
+        node
     }
 
     fn operand(&self, operand: &Operand, scope: &Scope, here: &Here) -> Val {
         let (from, keys) = match operand {
             Operand::Text(text) => return Val::plain(Value::String(text.clone())),
-            Operand::Number(number) => return Val::plain(Value::from(*number)),
+            Operand::Number(number) => return Val::plain(Value::Number(number.clone())),
             Operand::Bool(flag) => return Val::plain(Value::Bool(*flag)),
             Operand::Nil => return Val::nil(),
             Operand::Function(name) => return functions::call(self, name, Vec::new(), here),
-            Operand::Paren(pipe, keys) => (self.pipe(pipe, scope, here), keys),
+            Operand::Paren(pipe, keys) => match self.pipe(pipe, scope, here) {
+                // Of nothing in parentheses every field is nothing.
+                Val::Data(node) if node.is_null() => return Val::nil(),
+                value => (value, keys),
+            },
             Operand::Field { variable, keys } => match variable.as_deref() {
                 None => (scope.dot.clone(), keys),
                 Some("") => (scope.root.clone(), keys),
-                Some(name) => match scope.variables.iter().rfind(|(own, _)| own == name) {
-                    Some((_, value)) => (value.clone(), keys),
+                Some(name) => match scope.variable(name) {
+                    Some(variable) => (variable.value, keys),
                     None => {
                         let why = format!("the variable ${name} in {}", self.file);
                         return Val::Unknown(Rc::from(why));
@@ -299,7 +563,14 @@ impl Run<'_> {
                 },
             },
         };
-        self.field(from, keys)
+        let chart = chart_of(&from).filter(|_| !self.library.changed.borrow().is_empty());
+        match (chart, self.field(from, keys)) {
+            (Some(chart), Val::Data(node)) => {
+                let keys = keys.clone();
+                Val::Data(self.as_changed(node, &Address { chart, keys }))
+            }
+            (_, value) => value,
+        }
     }
 
     fn field(&self, from: Val, keys: &[String]) -> Val {
@@ -316,6 +587,7 @@ impl Run<'_> {
                     None => Val::nil(),
                 },
                 Body::Unknown(why) => Val::Unknown(Rc::from(why.as_str())),
+                Body::Digest(digest) => Val::Unknown(digest.why.clone()),
                 // Helm fails on a field of nothing; so nothing is claimed.
                 Body::Scalar(_) | Body::List(_) => {
                     let path = keys[..=place].join(".");
@@ -371,6 +643,57 @@ impl Run<'_> {
     }
 }
 
+/// The groups with a dot that client-go's scheme has (0.33), and so helm's own set of versions.
+const KUBERNETES: [&str; 18] = [
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+/// Functions that change their first argument.
+const MUTATING: [&str; 6] = [
+    "set",
+    "unset",
+    "merge",
+    "mustMerge",
+    "mergeOverwrite",
+    "mustMergeOverwrite",
+];
+
+/// Puts a value into a map, however deep.
+fn put(node: &mut Traced, path: &Path, value: &Traced) {
+    let Some((Step::Key(last), above)) = path.steps().split_last() else {
+        return;
+    };
+    let above = node.get_mut(&Path::new(above.to_vec()));
+    if let Some(fields) = above.and_then(Traced::fields_mut) {
+        fields.insert(last.clone(), value.clone());
+    }
+}
+
+/// The folder of the templates of the chart whose root a value is.
+fn chart_of(value: &Val) -> Option<String> {
+    let Val::Data(node) = value else { return None };
+    node.key("Values")?;
+    let folder = node.text_at(&["Template", "BasePath"])?;
+    Some(folder.to_owned())
+}
+
 /// A scalar's text; `None` for collections, and for numbers that Go might print otherwise.
 pub(super) fn plain_text(node: &Traced) -> Option<String> {
     match &node.body {
@@ -391,5 +714,12 @@ pub(super) const PLACEHOLDER: &str = "unshipUnknownValue";
 pub(super) fn placeholder(why: &Rc<str>) -> Rope {
     let mut rope = Rope::default();
     rope.push(PLACEHOLDER, Origin::Unknown { why: why.clone() });
+    rope
+}
+
+/// The same for a digest of what is rendered elsewhere.
+pub(super) fn placed(digest: Digest) -> Rope {
+    let mut rope = Rope::default();
+    rope.push(PLACEHOLDER, Origin::Digest(digest));
     rope
 }

@@ -5,17 +5,28 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::super::traced::{Body, Mark, Traced};
-use super::eval::{Here, Run, Scope, Val, placeholder, plain_text};
+use super::eval::{Here, Run, Scope, Val, placed, placeholder, plain_text};
+use super::parse::parse;
 use super::rope::{Origin, Rope};
+use super::{data, texts};
 
 /// How deep templates may include each other.
 const DEPTH: usize = 20;
 
 pub(super) fn call(run: &Run<'_>, name: &str, arguments: Vec<Val>, here: &Here) -> Val {
-    let known = logic(name, &arguments)
-        .or_else(|| choice(name, &arguments))
-        .or_else(|| text(run, name, &arguments, here))
-        .or_else(|| structure(run, name, &arguments, here));
+    // `mustX` differs from `x` only in how it fails.
+    let plain = name.strip_prefix("must").map(|rest| {
+        let mut letters = rest.chars();
+        let first = letters.next().map(|c| c.to_ascii_lowercase());
+        first.into_iter().chain(letters).collect::<String>()
+    });
+    let own = plain.as_deref().unwrap_or(name);
+    let known = logic(own, &arguments)
+        .or_else(|| choice(own, &arguments))
+        .or_else(|| text(run, own, &arguments, here))
+        .or_else(|| structure(run, own, &arguments, here))
+        .or_else(|| texts::call(run, own, &arguments, here))
+        .or_else(|| data::call(own, &arguments));
     match known {
         Some(value) => value,
         None => match arguments.into_iter().find(|a| matches!(a, Val::Unknown(_))) {
@@ -29,7 +40,7 @@ fn is_unknown(value: &Val) -> bool {
     match value {
         Val::Unknown(_) => true,
         Val::Text(rope) => rope.unknown().is_some(),
-        Val::Data(node) => matches!(node.body, Body::Unknown(_)),
+        Val::Data(node) => matches!(node.body, Body::Unknown(_) | Body::Digest(_)),
     }
 }
 
@@ -64,6 +75,10 @@ fn logic(name: &str, arguments: &[Val]) -> Option<Val> {
             all.last().cloned()
         }
         ("empty", [one]) => flag(!one.truth()?),
+        // Nothing is like something (Go 1.18 and later).
+        ("eq" | "ne", [a, b]) if is_nil(a) != is_nil(b) && known_kind(a) && known_kind(b) => {
+            flag(name == "ne")
+        }
         ("eq" | "ne", all) if !alike(all) => None,
         ("eq", [first, rest @ ..]) if !rest.is_empty() => {
             let first = word(first)?;
@@ -77,6 +92,14 @@ fn logic(name: &str, arguments: &[Val]) -> Option<Val> {
         ("hasKey", [Val::Data(map), key]) => flag(map.fields()?.contains_key(&word(key)?)),
         _ => None,
     }
+}
+
+fn is_nil(value: &Val) -> bool {
+    matches!(value, Val::Data(node) if node.is_null())
+}
+
+fn known_kind(value: &Val) -> bool {
+    is_nil(value) || !is_unknown(value)
 }
 
 /// Whether values are of one type; Go refuses to compare others.
@@ -118,14 +141,10 @@ fn choice(name: &str, arguments: &[Val]) -> Option<Val> {
             no.clone()
         }),
         ("required", [_, value]) if value.truth()? => Some(value.clone()),
-        ("toString", [value]) if !is_unknown(value) => Some(value.clone()),
         ("int" | "int64", [Val::Data(node)]) => match &node.body {
             Body::Scalar(Value::Number(number)) => number.is_i64().then(|| Val::Data(node.clone())),
             _ => None,
         },
-        ("tpl", [value, _]) => word(value)
-            .filter(|text| !text.contains("{{"))
-            .map(|_| value.clone()),
         ("get", [Val::Data(map), key]) => {
             let found = map.fields()?.get(&word(key)?);
             Some(found.map_or_else(
@@ -212,22 +231,22 @@ fn text(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<Val
             Some(Val::Text(quoted))
         }
         ("trunc", [count, value]) => {
-            let count: usize = word(count)?.parse().ok()?;
-            kept(value, word(value)?.chars().take(count).collect())
+            let (count, own): (i64, String) = (word(count)?.parse().ok()?, word(value)?);
+            let most = usize::try_from(count.unsigned_abs()).ok()?;
+            // A negative count keeps the end.
+            let skipped = match count < 0 {
+                true => own.chars().count().saturating_sub(most),
+                false => 0,
+            };
+            kept(value, own.chars().skip(skipped).take(most).collect())
         }
         ("trimSuffix", [end, value]) => {
-            let own = word(value)?;
-            kept(
-                value,
-                own.strip_suffix(&*word(end)?).unwrap_or(&own).to_owned(),
-            )
+            let (end, own) = (word(end)?, word(value)?);
+            kept(value, own.strip_suffix(&*end).unwrap_or(&own).to_owned())
         }
         ("trimPrefix", [start, value]) => {
-            let own = word(value)?;
-            kept(
-                value,
-                own.strip_prefix(&*word(start)?).unwrap_or(&own).to_owned(),
-            )
+            let (start, own) = (word(start)?, word(value)?);
+            kept(value, own.strip_prefix(&*start).unwrap_or(&own).to_owned())
         }
         ("trim", [value]) => kept(value, word(value)?.trim().to_owned()),
         ("lower", [value]) => kept(value, word(value)?.to_lowercase()),
@@ -259,6 +278,13 @@ fn printf(run: &Run<'_>, format: &str, arguments: &[Val], here: &Here) -> Option
         out.push(before, run.computed(here));
         match after.chars().next()? {
             '%' => out.push("%", run.computed(here)),
+            'd' => {
+                let value = arguments.next()?;
+                // A number of the values is a float, of which Go prints a complaint.
+                let made = matches!(value, Val::Data(node) if node.marks.is_empty());
+                word(value).filter(|_| made)?.parse::<i64>().ok()?;
+                out.append(rope(run, value, here));
+            }
             verb @ ('s' | 'v') => {
                 let value = arguments.next()?;
                 // Go prints a complaint where a verb and a value do not fit.
@@ -282,23 +308,11 @@ fn printf(run: &Run<'_>, format: &str, arguments: &[Val], here: &Here) -> Option
 fn structure(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<Val> {
     match (name, arguments) {
         ("include", [template, dot]) => include(run, &word(template)?, dot),
-        ("toYaml", [Val::Data(node)]) => {
+        ("tpl", [value, dot]) => tpl(run, value, dot, here),
+        ("toYaml", [value]) if !matches!(value, Val::Unknown(_)) => {
             let mut rope = Rope::default();
-            yaml(run, node, 0, here, &mut rope);
+            yaml(run, &data::data(value), 0, here, &mut rope);
             Some(Val::Text(rope))
-        }
-        ("dict", all) if all.len() % 2 == 0 => {
-            let mut fields = std::collections::BTreeMap::new();
-            for pair in all.chunks(2) {
-                let Val::Data(value) = &pair[1] else {
-                    return None;
-                };
-                fields.insert(word(&pair[0])?, value.clone());
-            }
-            Some(Val::Data(Traced {
-                body: Body::Map(fields),
-                marks: Vec::new(),
-            }))
         }
         _ => None,
     }
@@ -313,12 +327,37 @@ fn include(run: &Run<'_>, name: &str, dot: &Val) -> Option<Val> {
         library: run.library,
         file: file.clone(),
         depth: run.depth + 1,
+        inside: None,
     };
     let mut rope = Rope::default();
     match inner.nodes(nodes, &mut Scope::new(dot.clone()), &mut rope) {
-        Ok(()) => Some(Val::Text(rope)),
+        Ok(_) => Some(Val::Text(rope)),
         Err(why) => Some(Val::Unknown(Rc::from(why))),
     }
+}
+
+/// A text that is run as a template; one without expressions stays what it is.
+fn tpl(run: &Run<'_>, value: &Val, dot: &Val, here: &Here) -> Option<Val> {
+    let text = word(value)?;
+    if !text.contains("{{") {
+        return Some(value.clone());
+    }
+    if run.depth > DEPTH {
+        return None;
+    }
+    let inner = Run {
+        library: run.library,
+        file: run.file.clone(),
+        depth: run.depth + 1,
+        inside: Some(here.clone()),
+    };
+    let nodes = parse(&text).ok()?;
+    let mut rope = Rope::default();
+    let done = inner.nodes(&nodes, &mut Scope::new(dot.clone()), &mut rope);
+    Some(match done {
+        Ok(_) => Val::Text(rope),
+        Err(why) => Val::Unknown(Rc::from(why)),
+    })
 }
 
 /// A value as YAML, one part per scalar.
@@ -360,6 +399,7 @@ fn yaml(run: &Run<'_>, node: &Traced, deep: usize, here: &Here, out: &mut Rope) 
         }
         Body::Scalar(value) => out.append(run.leaf(&node.marks, value.to_string(), here)),
         Body::Unknown(why) => out.append(placeholder(&Rc::from(why.as_str()))),
+        Body::Digest(digest) => out.append(placed(digest.clone())),
     }
 }
 
@@ -367,6 +407,6 @@ fn is_full(node: &Traced) -> bool {
     match &node.body {
         Body::Map(fields) => !fields.is_empty(),
         Body::List(items) => !items.is_empty(),
-        Body::Scalar(_) | Body::Unknown(_) => false,
+        Body::Scalar(_) | Body::Unknown(_) | Body::Digest(_) => false,
     }
 }

@@ -1,13 +1,16 @@
 //! Helm charts in the repository, without helm: simple templates are run here, and every value
 //! that they print keeps its places. What a template does beyond that makes its field unknown.
 
+mod data;
 mod eval;
 mod functions;
 mod objects;
 mod parse;
 mod rope;
 pub(super) mod template;
+mod texts;
 mod values;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,7 +18,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::manifest::Path;
-use crate::model::Blocker;
+use crate::model::{Blocker, Capabilities};
 
 use super::files::{Reader, join, normal};
 use super::place::Places;
@@ -32,9 +35,19 @@ use values::{broken, empty, over};
 /// A chart, its values and those of its subcharts settled.
 struct Chart {
     folder: String,
+    /// What helm puts before the names of its templates: `web`, `web/charts/redis`.
+    path: String,
     metadata: Traced,
     values: Traced,
     subcharts: Vec<Self>,
+}
+
+impl Chart {
+    /// The name that helm has for the template in a file.
+    fn template_name(&self, file: &str) -> String {
+        let own = file.strip_prefix(self.folder.as_str()).unwrap_or(file);
+        format!("{}/{}", self.path, own.trim_start_matches('/'))
+    }
 }
 
 pub(super) fn render(
@@ -58,23 +71,33 @@ pub(super) fn render(
         .ok_or_else(|| broken(format!("{folder:?}"), "there is no Chart.yaml"))?;
     let defaults = values::file(reader, &path_in(&folder, "values.yaml"))?;
     let values = over(defaults.unwrap_or_else(empty), &given.values()?);
-    let chart = chart(reader, &folder, own, values, &mut gaps)?;
+    let path = own.text_at(&["name"]).unwrap_or_default().to_owned();
+    let chart = chart(reader, (&folder, path), own, values, &mut gaps)?;
     let release = Release::of(&given);
     let mut library = Library::default();
     let mut templates = Vec::new();
     collect(reader, &chart, &mut library, &mut templates, &mut gaps);
+    // In helm's order (`engine.sortTemplates`), as templates change values for those after them.
+    templates.sort_by_key(|(chart, file, _)| {
+        let name = chart.template_name(file);
+        std::cmp::Reverse((name.matches('/').count(), name))
+    });
     let mut objects = Vec::new();
     for (chart, file, nodes) in &templates {
         let run = Run {
             library: &library,
             file: file.clone(),
             depth: 0,
+            inside: None,
         };
         let mut rope = Rope::default();
         let dot = release.dot(chart, file);
-        let read = run
-            .nodes(nodes, &mut Scope::new(Val::Data(dot)), &mut rope)
-            .and_then(|()| objects::read(&rope));
+        let done = run.nodes(nodes, &mut Scope::new(Val::Data(dot)), &mut rope);
+        let done = match library.broken.borrow().clone() {
+            Some(why) => Err(why),
+            None => done,
+        };
+        let read = done.and_then(|_| objects::read(&rope));
         match read {
             Ok(found) => found.into_iter().for_each(|object| {
                 if let Some(gap) = unnamed(&object, file, subject) {
@@ -122,12 +145,13 @@ fn unnamed(object: &Traced, file: &str, subject: &Subject<'_>) -> Option<Gap> {
     let name = object
         .key("metadata")
         .and_then(|metadata| metadata.key("name"));
-    match name.map(|name| &name.body) {
-        Some(Body::Unknown(why)) if kind.is_none_or(|kind| kind == subject.target.kind) => {
-            Some(gap(file, &format!("its name depends on {why}")))
-        }
-        _ => None,
-    }
+    let why = match name.map(|name| &name.body)? {
+        Body::Unknown(why) => why,
+        Body::Digest(digest) => &*digest.why,
+        Body::Scalar(_) | Body::List(_) | Body::Map(_) => return None,
+    };
+    let may_be = kind.is_none_or(|kind| kind == subject.target.kind);
+    may_be.then(|| gap(file, &format!("its name depends on {why}")))
 }
 
 /// A chart from a Helm or OCI registry whose files are not here.
@@ -156,7 +180,7 @@ fn registry(places: &Places<'_>, subject: &Subject<'_>) -> Option<Blocker> {
 
 fn chart(
     reader: &Reader<'_>,
-    folder: &str,
+    (folder, path): (&str, String),
     metadata: Traced,
     mut values: Traced,
     gaps: &mut Vec<Gap>,
@@ -172,7 +196,9 @@ fn chart(
             let below = fields.remove("global").unwrap_or_else(empty);
             fields.insert("global".to_owned(), over(below, &global));
         }
-        let inner = chart(reader, &sub, metadata, own, gaps)?;
+        let name = metadata.text_at(&["name"]).unwrap_or_default();
+        let place = (&*sub, format!("{path}/charts/{name}"));
+        let inner = chart(reader, place, metadata, own, gaps)?;
         if let Some(fields) = values.fields_mut() {
             fields.insert(key, inner.values.clone());
         }
@@ -180,6 +206,7 @@ fn chart(
     }
     Ok(Chart {
         folder: folder.to_owned(),
+        path,
         metadata,
         values,
         subcharts,
@@ -282,7 +309,7 @@ fn enabled(entry: &Traced, values: &Traced) -> bool {
     tags.is_empty() || tags.contains(&true)
 }
 
-type Template<'c> = (&'c Chart, Rc<str>, Vec<Node>);
+type Template<'c> = (&'c Chart, Rc<str>, Rc<[Node]>);
 
 /// Reads the templates of a chart and its subcharts.
 fn collect<'c>(
@@ -318,9 +345,12 @@ fn collect<'c>(
                 }
             };
             let file: Rc<str> = Rc::from(path.as_str());
-            for node in &nodes {
+            let nodes: Rc<[Node]> = Rc::from(nodes);
+            let whole = (file.clone(), nodes.clone());
+            library.named.insert(chart.template_name(&path), whole);
+            for node in nodes.iter() {
                 if let Node::Define { name, body } = node {
-                    let entry = (file.clone(), body.clone());
+                    let entry = (file.clone(), Rc::from(body.as_slice()));
                     library.named.insert(name.clone(), entry);
                 }
             }
@@ -334,13 +364,47 @@ fn collect<'c>(
 }
 
 /// `.Release`, as Argo CD 3.2 names it.
-struct Release {
+struct Release<'a> {
     name: Option<Traced>,
     namespace: Option<String>,
+    capabilities: Option<&'a Capabilities>,
 }
 
-impl Release {
-    fn of(given: &Given<'_>) -> Self {
+/// `.Capabilities`, as far as it is known: a version that the Application sets is that of the files.
+fn capabilities(served: Option<&Capabilities>) -> Traced {
+    let node = |body: Body| Traced {
+        body,
+        marks: Vec::new(),
+    };
+    let word = |text: &str| node(Body::Scalar(Value::String(text.to_owned())));
+    let Some(served) = served else {
+        let why = ".Capabilities, which the cluster gives";
+        return node(Body::Unknown(why.to_owned()));
+    };
+    let version = served.kube_version.as_str();
+    let mut parts = version.trim_start_matches('v').split('.');
+    let major = parts.next().unwrap_or_default();
+    let minor = parts.next().unwrap_or_default();
+    let fields = [
+        ("Version", version),
+        ("GitVersion", version),
+        ("Major", major),
+        ("Minor", minor),
+    ];
+    let fields = fields.map(|(key, text)| (key.to_owned(), word(text)));
+    let versions = served.api_versions.iter().map(|own| word(own));
+    let all = [
+        ("KubeVersion".to_owned(), node(Body::Map(fields.into()))),
+        (
+            "APIVersions".to_owned(),
+            node(Body::List(versions.collect())),
+        ),
+    ];
+    node(Body::Map(all.into()))
+}
+
+impl<'a> Release<'a> {
+    fn of(given: &Given<'a>) -> Self {
         let own = |key: &str| given.section.and_then(|section| section.key(key)).cloned();
         let full = |node: &Traced| node.text().is_some_and(|text| !text.is_empty());
         let plain = |text: &str| Traced {
@@ -348,7 +412,12 @@ impl Release {
             marks: Vec::new(),
         };
         let application = given.subject.application;
+        // What the Application sets here replaces what the cluster serves.
+        let replaced = ["kubeVersion", "apiVersions"]
+            .iter()
+            .any(|key| own(key).is_some());
         Self {
+            capabilities: given.subject.capabilities.filter(|_| !replaced),
             name: own("releaseName")
                 .filter(full)
                 .or_else(|| application.map(|app| plain(&app.name))),
@@ -392,7 +461,7 @@ impl Release {
             ("IsUpgrade", node(Body::Scalar(Value::Bool(false)))),
             ("Revision", node(Body::Scalar(Value::from(1)))),
         ];
-        let template = path_in(&chart.folder, "templates");
+        let template = format!("{}/templates", chart.path);
         let mut metadata = BTreeMap::new();
         for (key, value) in chart.metadata.fields().into_iter().flatten() {
             let mut letters = key.chars();
@@ -405,12 +474,12 @@ impl Release {
             ("Release", map(release)),
             (
                 "Template",
-                map(vec![("Name", word(file)), ("BasePath", word(&template))]),
+                map(vec![
+                    ("Name", word(&chart.template_name(file))),
+                    ("BasePath", word(&template)),
+                ]),
             ),
-            (
-                "Capabilities",
-                unknown(".Capabilities, which the cluster gives"),
-            ),
+            ("Capabilities", capabilities(self.capabilities)),
             ("Files", unknown(".Files")),
         ])
     }

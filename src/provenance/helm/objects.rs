@@ -74,11 +74,15 @@ impl Reading<'_> {
             Some(span) => self.rope.cut(span.start, span.end),
             None => Rope::default(),
         };
+        let bare = |body: Body| Traced {
+            body,
+            marks: Vec::new(),
+        };
+        if let Some(digest) = rope.digest() {
+            return bare(Body::Digest(digest.clone()));
+        }
         if let Some(why) = rope.unknown() {
-            return Traced {
-                body: Body::Unknown(why.to_string()),
-                marks: Vec::new(),
-            };
+            return bare(Body::Unknown(why.to_string()));
         }
         let raw = rope.text();
         let quoted = raw.len() >= 2 && raw.starts_with(['"', '\'']);
@@ -178,6 +182,6 @@ fn marks_of(origin: &Origin, (from, to): (usize, usize)) -> Vec<Mark> {
             });
             skipped.chain(own).collect()
         }
-        Origin::Unknown { .. } => Vec::new(),
+        Origin::Unknown { .. } | Origin::Digest(_) => Vec::new(),
     }
 }

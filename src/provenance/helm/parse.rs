@@ -1,5 +1,7 @@
 //! Go templates, as far as charts use them: text, actions, and the blocks around them.
 
+use serde_json::Number;
+
 /// A part of a template.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
@@ -35,6 +37,10 @@ pub(super) enum Node {
         name: String,
         body: Vec<Self>,
     },
+    /// `continue`, or `break`.
+    Leave {
+        again: bool,
+    },
     /// Something that is not followed.
     Unknown {
         source: String,
@@ -52,7 +58,7 @@ pub(super) enum Operand {
         keys: Vec<String>,
     },
     Text(String),
-    Number(i64),
+    Number(Number),
     Bool(bool),
     Nil,
     Function(String),
@@ -187,7 +193,9 @@ impl Blocks {
                 "range" => self.range(rest)?,
                 "define" => self.define(rest)?,
                 "block" => return Err("`block` is not followed".to_owned()),
-                "break" | "continue" => return Err(format!("`{word}` is not followed")),
+                "break" | "continue" => Node::Leave {
+                    again: word == "continue",
+                },
                 "template" => action(&format!("include {rest}"), &raw),
                 _ => action(&raw.source, &raw),
             };
@@ -205,7 +213,7 @@ impl Blocks {
             match end {
                 Some((word, _)) if word == "end" => return Ok(Node::If(branches)),
                 Some((_, rest)) => {
-                    if let Some(next) = rest.strip_prefix("if ") {
+                    if let ("if", next) = split_word(&rest) {
                         condition = Some(pipe(next)?);
                     } else if !rest.is_empty() {
                         return Err(format!("`else {rest}` is not followed"));
@@ -260,10 +268,20 @@ impl Blocks {
     }
 }
 
+/// The keyword that an action begins with, if it may be one, and the rest: `with.Values` is two.
 fn split_word(text: &str) -> (&str, &str) {
-    match text.split_once(char::is_whitespace) {
-        Some((word, rest)) => (word, rest.trim()),
-        None => (text, ""),
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let (word, rest) = text.split_at(end.unwrap_or(text.len()));
+    (word, rest.trim())
+}
+
+fn number(word: &str) -> Option<Number> {
+    match word.parse::<i64>() {
+        Ok(whole) => Some(Number::from(whole)),
+        Err(_) if word.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
+            Number::from_f64(word.parse().ok()?)
+        }
+        Err(_) => None,
     }
 }
 
@@ -396,12 +414,12 @@ impl Words<'_> {
             "true" => Operand::Bool(true),
             "false" => Operand::Bool(false),
             "nil" => Operand::Nil,
-            _ => match word.parse() {
-                Ok(number) => Operand::Number(number),
-                Err(_) if word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+            _ => match number(word) {
+                Some(number) => Operand::Number(number),
+                None if word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
                     Operand::Function(word.to_owned())
                 }
-                Err(_) => return Err(format!("`{word}` is not followed")),
+                None => return Err(format!("`{word}` is not followed")),
             },
         };
         self.rest = rest;

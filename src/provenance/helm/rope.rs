@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::super::traced::Mark;
+use super::super::traced::{Digest, Mark};
 
 /// Where a part of a rendered text comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub(super) enum Origin {
     },
     /// It is not known; the text is a placeholder.
     Unknown { why: Rc<str> },
+    /// A digest of other text; the text is a placeholder.
+    Digest(Digest),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +56,33 @@ impl Rope {
     pub(super) fn unknown(&self) -> Option<&Rc<str>> {
         self.0.iter().find_map(|part| match &part.origin {
             Origin::Unknown { why } => Some(why),
+            Origin::Digest(digest) => Some(&digest.why),
             _ => None,
         })
+    }
+
+    /// What it is a digest of, where nothing else in it is unknown.
+    pub(super) fn digest(&self) -> Option<&Digest> {
+        let mut found = None;
+        for part in &self.0 {
+            match &part.origin {
+                Origin::Unknown { .. } => return None,
+                Origin::Digest(digest) => found = Some(digest),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The places of a value that is printed as it is and alone.
+    pub(super) fn only_marks(&self) -> Vec<Mark> {
+        match self.0.as_slice() {
+            [part] => match &part.origin {
+                Origin::Leaf { marks, .. } => marks.clone(),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
     }
 
     /// Only the bytes `from..to` of the text.

@@ -46,6 +46,7 @@ pub(in super::super) fn text(source: &str, dot: &Traced) -> Option<String> {
         library: &library,
         file: Rc::from("the template"),
         depth: 0,
+        inside: None,
     };
     let mut rope = Rope::default();
     let mut scope = Scope::new(Val::Data(dot.clone()));

@@ -203,7 +203,7 @@ fn walk(node: &mut Traced, entry: &Entry, pattern: &Regex) {
                 walk(item, entry, pattern);
             }
         }
-        Body::Scalar(_) | Body::Unknown(_) => {}
+        Body::Scalar(_) | Body::Unknown(_) | Body::Digest(_) => {}
     }
 }
 

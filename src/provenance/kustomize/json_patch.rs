@@ -76,7 +76,7 @@ fn mark(node: &mut Traced) {
     match &mut node.body {
         Body::Map(fields) => fields.values_mut().for_each(mark),
         Body::List(items) => items.iter_mut().for_each(mark),
-        Body::Scalar(_) | Body::Unknown(_) => {}
+        Body::Scalar(_) | Body::Unknown(_) | Body::Digest(_) => {}
     }
 }
 

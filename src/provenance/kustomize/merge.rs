@@ -29,7 +29,7 @@ pub(super) fn merge(
         (Body::List(_), Body::List(_)) => lists(dest, patch, path, builtin),
         (Body::Scalar(value), _) if value.is_null() => replace(dest, patch),
         // Unknown it stays, whatever else is merged into it.
-        (Body::Unknown(_), _) => Ok(Kept::Yes),
+        (Body::Unknown(_) | Body::Digest(_), _) => Ok(Kept::Yes),
         (Body::Scalar(_), Body::Scalar(_)) => replace(dest, patch),
         _ => Err(format!(
             "{path} is of another type in the object than in the patch"

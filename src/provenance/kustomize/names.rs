@@ -183,7 +183,7 @@ fn follow(node: &mut Traced, around: &str, renamed: &[Renamed]) {
                 follow(item, around, renamed);
             }
         }
-        Body::Scalar(_) | Body::Unknown(_) => {}
+        Body::Scalar(_) | Body::Unknown(_) | Body::Digest(_) => {}
     }
 }
 

@@ -8,7 +8,7 @@ use crate::sandbox::error::ApiError;
 use crate::sandbox::kinds;
 
 /// The Kubernetes release whose behaviour is followed.
-const GIT_VERSION: &str = "v1.36.1";
+pub(crate) const GIT_VERSION: &str = "v1.36.1";
 
 /// Answers a path outside of resources.
 pub(crate) fn answer(call: &Call) -> Result<Answer, ApiError> {

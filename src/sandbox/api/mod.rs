@@ -1,7 +1,7 @@
 //! The Kubernetes API: authentication, authorization, audit, and the way to each handler.
 
 mod admission;
-mod discovery;
+pub(crate) mod discovery;
 mod logs;
 mod objects;
 mod openapi;

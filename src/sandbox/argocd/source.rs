@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use super::TRACKING_ID;
 use super::charts;
 use super::revisions::{Commits, is_several, sources};
-use crate::model::{Application, Pinned, Sourcing};
+use crate::model::{Application, Capabilities, Pinned, Sourcing};
 use crate::provenance::{objects, root};
+use crate::sandbox::api::discovery::GIT_VERSION;
 use crate::sandbox::json::{flag, set, text};
-use crate::sandbox::kinds::by_manifest;
+use crate::sandbox::kinds::{by_manifest, groups};
 use crate::sandbox::manifests;
 use crate::sandbox::world::World;
 
@@ -257,6 +258,7 @@ fn rendered(
         instance: text(app, "/metadata/name").to_owned(),
         references,
         pinned,
+        capabilities: Some(capabilities()),
         ..Sourcing::default()
     };
     let mut asked = app.clone();
@@ -268,6 +270,16 @@ fn rendered(
     }
     let application = Application::from_json(&asked)?;
     objects(&files, (&application, at), &sourcing).map_err(|blocker| blocker.message)
+}
+
+/// What the cluster serves, as the repo-server is told it.
+fn capabilities() -> Capabilities {
+    let groups = groups().into_iter();
+    let versions = groups.map(|(group, version)| format!("{group}/{version}"));
+    Capabilities {
+        kube_version: GIT_VERSION.to_owned(),
+        api_versions: versions.chain(["v1".to_owned()]).collect(),
+    }
 }
 
 /// Reads all files of a source's repository, behind a root.
