@@ -1,7 +1,6 @@
 //! The commits that changed one path, newest first.
 
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use super::blobs::{BlobId, Entry, clean_path};
 use super::error::GitError;
 use super::lookup::Lookup;
 use super::objects::to_commit;
+use super::queue::Queue;
 use super::repository::{Repository, commit_id};
 use crate::model::{Commit, CommitId};
 
@@ -43,35 +43,13 @@ pub enum HistoryEnd {
     Stopped,
 }
 
-/// Clocks of committers differ by less than this; beyond it, dates give the order.
-const CLOCK_SKEW_SECONDS: i64 = 24 * 60 * 60;
-
 /// More files than these in one commit are not compared for similarity, as in git.
 const RENAME_LIMIT: usize = 1000;
 
-/// A commit still to be looked at, with the path that is followed there.
-struct Pending {
-    id: Oid,
-    seconds: i64,
+/// The path that is followed at a commit, and what is there.
+struct At {
     path: Rc<str>,
     entry: Option<Entry>,
-}
-
-impl PartialEq for Pending {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Pending {}
-impl PartialOrd for Pending {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Pending {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.seconds, self.id).cmp(&(other.seconds, other.id))
-    }
 }
 
 impl Repository {
@@ -92,7 +70,7 @@ impl Repository {
         let mut walk = Walk {
             repository: self,
             boundary: self.shallow_boundary(),
-            queue: BinaryHeap::new(),
+            queue: Queue::default(),
             seen: HashSet::new(),
             lookup: Lookup::default(),
         };
@@ -101,7 +79,7 @@ impl Repository {
         let entry = walk.lookup.entry(self, &tip, &path).map_err(failed)?;
         walk.push(&tip, path, entry);
         let mut end = HistoryEnd::Root;
-        while let Some(next) = walk.pop().map_err(failed)? {
+        while let Some(next) = walk.queue.pop(self).map_err(failed)? {
             let commit = self.inner.find_commit(next.id).map_err(failed)?;
             if commit.parent_count() == 0 && walk.is_cut_off(&commit) {
                 end = HistoryEnd::Shallow {
@@ -109,7 +87,7 @@ impl Repository {
                 };
                 continue;
             }
-            if let Some(change) = walk.step(&commit, &next)?
+            if let Some(change) = walk.step(&commit, &next.what)?
                 && each(change).is_break()
             {
                 return Ok(HistoryEnd::Stopped);
@@ -122,7 +100,7 @@ impl Repository {
 struct Walk<'repo> {
     repository: &'repo Repository,
     boundary: HashSet<CommitId>,
-    queue: BinaryHeap<Pending>,
+    queue: Queue<At>,
     seen: HashSet<(Oid, Rc<str>)>,
     lookup: Lookup,
 }
@@ -134,45 +112,12 @@ impl Walk<'_> {
 
     fn push(&mut self, commit: &git2::Commit<'_>, path: Rc<str>, entry: Option<Entry>) {
         if self.seen.insert((commit.id(), Rc::clone(&path))) {
-            self.queue.push(Pending {
-                id: commit.id(),
-                seconds: commit.time().seconds(),
-                path,
-                entry,
-            });
+            self.queue.push(commit, At { path, entry });
         }
-    }
-
-    /// The newest pending commit that no other pending commit descends from.
-    fn pop(&mut self) -> Result<Option<Pending>, git2::Error> {
-        let mut held = Vec::new();
-        let mut chosen = None;
-        while let Some(next) = self.queue.pop() {
-            let mut is_last = true;
-            for other in self.queue.iter().chain(&held) {
-                let near = (next.seconds - other.seconds).abs() < CLOCK_SKEW_SECONDS;
-                let graph = &self.repository.inner;
-                if near && other.id != next.id && graph.graph_descendant_of(other.id, next.id)? {
-                    is_last = false;
-                    break;
-                }
-            }
-            if is_last {
-                chosen = Some(next);
-                break;
-            }
-            held.push(next);
-        }
-        self.queue.extend(held);
-        Ok(chosen)
     }
 
     /// Looks at one commit: queues the parents to follow, gives the change if it is one.
-    fn step(
-        &mut self,
-        commit: &git2::Commit<'_>,
-        at: &Pending,
-    ) -> Result<Option<PathChange>, GitError> {
+    fn step(&mut self, commit: &git2::Commit<'_>, at: &At) -> Result<Option<PathChange>, GitError> {
         let mut parents = Vec::with_capacity(commit.parent_count());
         for parent in commit.parents() {
             let entry = self

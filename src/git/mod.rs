@@ -20,6 +20,7 @@ mod objects;
 mod path;
 mod program;
 mod push;
+mod queue;
 mod remotes;
 mod repository;
 mod revert;
@@ -27,6 +28,7 @@ mod revisions;
 mod run;
 #[cfg(test)]
 mod testing;
+mod touching;
 mod url;
 mod work_tree;
 mod write;

@@ -128,12 +128,17 @@ pub(super) fn walk(
     if let Some(error) = failed {
         return Err(error);
     }
-    walked.end = match end {
+    walked.end = end_of(&end);
+    Ok(walked)
+}
+
+/// How far a walk through Git came.
+pub(super) const fn end_of(walk: &crate::git::HistoryEnd) -> HistoryEnd {
+    match walk {
         crate::git::HistoryEnd::Root => HistoryEnd::Root,
         crate::git::HistoryEnd::Stopped => HistoryEnd::Stopped,
         crate::git::HistoryEnd::Shallow { .. } => HistoryEnd::Shallow,
-    };
-    Ok(walked)
+    }
 }
 
 /// Whether the states explain every recorded ReplicaSet and hold two releases with

@@ -10,11 +10,11 @@ use crate::git::{GitError, Repository};
 use crate::manifest::to_yaml;
 use crate::model::{ArgoView, CommitId, HistoryEnd, Lands, Observation, SideChange, TemplateState};
 use crate::observe::Scope;
-use crate::observe::states::{Walked, Wanted, enough};
-use crate::provenance::{self, Rendered};
+use crate::observe::states::{Walked, Wanted, end_of, enough};
+use crate::provenance::{self, Rendered, Tool};
 
-/// Changes of one input that are looked at, at most.
-const CHANGES: usize = 200;
+/// Changes of the inputs that are looked at, at most.
+const CHANGES: usize = 400;
 
 /// What a walk found.
 pub(super) struct Past {
@@ -53,27 +53,32 @@ pub(super) fn walk(
         lent: Texts::new(),
         pins: Vec::new(),
     };
-    for id in changing(repository, tip, found)? {
-        let rendered = seat.files(&id).ask(|files| {
+    let mut ended = None;
+    let paths = paths(found);
+    let mut looks = 0;
+    let end = repository.history_of_any(tip, paths.iter().map(String::as_str), |id| {
+        looks += 1;
+        if looks > CHANGES {
+            return Ok(ControlFlow::Break(()));
+        }
+        let rendered = seat.files(id).ask(|files| {
             let rendered = provenance::render(files, &subject).ok()?;
             let texts = inputs(files, &rendered);
             Some((rendered, texts))
         })?;
+        let rendered = rendered.filter(|(rendered, _)| untold(rendered).is_none());
+        let fields = rendered.as_ref().and_then(|(own, _)| fields(&own.object));
         // Before this it was rendered otherwise, or was not there.
-        let Some((rendered, texts)) = rendered.filter(|(rendered, _)| untold(rendered).is_none())
-        else {
-            break;
+        let (Some((rendered, texts)), Some(fields)) = (rendered, fields) else {
+            ended = Some(HistoryEnd::Root);
+            return Ok(ControlFlow::Break(()));
         };
-        let Some(fields) = fields(&rendered.object) else {
-            break;
-        };
-        let commit = repository.commit(&id)?;
+        let commit = repository.commit(id)?;
         match past.walked.states.last_mut() {
             Some(newer) if newer.template == fields.template => newer.commit = commit,
             _ => {
                 if enough(&past.walked.states, &wanted) {
-                    past.walked.end = HistoryEnd::Stopped;
-                    break;
+                    return Ok(ControlFlow::Break(()));
                 }
                 past.walked.states.push(TemplateState {
                     commit,
@@ -85,31 +90,21 @@ pub(super) fn walk(
                 past.keep(rendered, texts);
             }
         }
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    past.walked.end = ended.unwrap_or(end_of(&end));
     Ok(past)
 }
 
-/// The commits that changed an input, newest first.
-fn changing(
-    repository: &Repository,
-    tip: &CommitId,
-    found: &Found,
-) -> Result<Vec<CommitId>, GitError> {
-    let mut commits = BTreeSet::new();
-    let here = found.files.keys().filter(|path| !path.starts_with("//"));
-    for path in here {
-        let mut count = 0;
-        repository.history_of(tip, path, |change| {
-            commits.insert(change.commit.id);
-            count += 1;
-            if count < CHANGES {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-    }
-    repository.in_log_order(tip, commits)
+/// What a commit has to change for another rendering: the inputs in the repository at hand, and the
+/// folders of templates as a whole.
+fn paths(found: &Found) -> BTreeSet<String> {
+    let own = found.files.keys().filter(|path| !path.starts_with("//"));
+    own.map(|path| match path.find("/templates/") {
+        Some(at) if found.rendered.tool == Tool::Helm => path[..at + "/templates".len()].to_owned(),
+        _ => path.clone(),
+    })
+    .collect()
 }
 
 impl Past {
