@@ -1,7 +1,5 @@
 //! Commits: reading, naming, comparing and walking them.
 
-use std::collections::BTreeSet;
-
 use git2::{Delta, ErrorCode, ObjectType, Oid, Sort};
 use jiff::Timestamp;
 
@@ -292,31 +290,6 @@ impl Repository {
             commits.push(to_commit(&commit));
         }
         Ok(commits)
-    }
-
-    /// Those of these commits that `tip` has, in the order of `git log`: newest first, a
-    /// parent never before its child that was committed in the same second.
-    ///
-    /// # Errors
-    /// [`GitError::NoSuchCommit`].
-    pub fn in_log_order(
-        &self,
-        tip: &CommitId,
-        mut wanted: BTreeSet<CommitId>,
-    ) -> Result<Vec<CommitId>, GitError> {
-        let mut found = Vec::new();
-        let tip = self.find_commit(tip)?.id();
-        for id in self.walk(tip, None)? {
-            if wanted.is_empty() {
-                break;
-            }
-            let id = id.map_err(|error| GitError::library("walk the history", &error))?;
-            let id = commit_id(id);
-            if wanted.remove(&id) {
-                found.push(id);
-            }
-        }
-        Ok(found)
     }
 
     fn walk(&self, tip: Oid, hide: Option<Oid>) -> Result<git2::Revwalk<'_>, GitError> {

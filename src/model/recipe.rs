@@ -51,6 +51,9 @@ pub struct Recipe {
     pub folder: String,
     /// The folders that it may need, with all that is below.
     pub folders: Vec<String>,
+    /// Folders that stand in another place as well: a subchart that is published elsewhere among
+    /// those beside its chart.
+    pub copies: Vec<(String, String)>,
     /// Files that read otherwise than in the repositories.
     pub texts: Vec<(String, String)>,
     /// Texts that are in no repository.

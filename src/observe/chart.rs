@@ -1,15 +1,21 @@
 //! A source that is a chart of a Helm repository or an OCI registry. Each version that Argo CD has
 //! deployed is kept as a commit of a repository of our own, so that it is read as a tag is.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures::future::join_all;
 
 use super::clones::Refused;
 use super::place::Place;
+use super::rendered::CommitFiles;
 use super::{Clients, Scope};
-use crate::git::{GitError, RemoteUrl, RepositoryPath};
-use crate::model::{Application, ApplicationSource, Blocker, CommitId, Gap, GapReason, mask_url};
+use crate::git::{GitError, RemoteUrl, Repository, RepositoryPath};
+use crate::model::{
+    Application, ApplicationSource, At, Blocker, CommitId, Elsewhere, Gap, GapReason, mask_url,
+};
+use crate::provenance::{Published, chart_address, published};
 use crate::signals::{ChartError, ChartFiles, Charts};
 
 /// How long a repository or registry may take to answer.
@@ -29,18 +35,8 @@ pub(super) async fn chart_place(
     let now = source.target_revision.clone();
     let kept = (&repository, remote.name.as_str());
     let wanted = versions(application, index, &now);
-    let missing = missing(kept, wanted).await?;
-    let failed = if missing.is_empty() {
-        Vec::new()
-    } else {
-        let charts = Charts::new(&source.repo_url, LIMIT)
-            .map_err(|reason| Refused::Blocked(unreadable(source, &reason)))?;
-        let read = missing
-            .iter()
-            .map(|version| charts.files(&source.chart, version));
-        let read = join_all(read).await;
-        keep(kept, missing.into_iter().zip(read).collect()).await?
-    };
+    let failed = fetch(kept, (&source.repo_url, &source.chart), wanted).await?;
+    let failed = failed.map_err(|reason| Refused::Blocked(unreadable(source, &reason)))?;
     let tip = revision(kept, &now).await?;
     let Some(tip) = tip else {
         let error = failed.into_iter().find(|(version, _)| *version == now);
@@ -64,6 +60,113 @@ pub(super) async fn chart_place(
 }
 
 type Kept<'k> = (&'k RepositoryPath, &'k str);
+
+/// Keeps the versions of a chart that are not kept yet; gives those that could not be read.
+async fn fetch(
+    kept: Kept<'_>,
+    (repository, chart): (&str, &str),
+    wanted: Vec<String>,
+) -> Result<Result<Vec<(String, ChartError)>, String>, GitError> {
+    let missing = missing(kept, wanted).await?;
+    if missing.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let charts = match Charts::new(repository, LIMIT) {
+        Ok(charts) => charts,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let read = missing.iter().map(|version| charts.files(chart, version));
+    let read = join_all(read).await;
+    keep(kept, missing.into_iter().zip(read).collect())
+        .await
+        .map(Ok)
+}
+
+/// The subcharts of a chart in a repository that are published elsewhere, kept at the versions that
+/// the tip and its newest changes name. One that cannot be read is a gap.
+pub(super) async fn subcharts(
+    (clients, scope): (&Clients, &Scope),
+    (place, folder): (&Place, &str),
+    gaps: &mut Vec<Gap>,
+) -> Result<Vec<Elsewhere>, GitError> {
+    let (repository, tip, folder) = (
+        place.repository.clone(),
+        place.tip.clone(),
+        folder.to_owned(),
+    );
+    let named = tokio::task::spawn_blocking(move || named(&repository.open()?, &tip, &folder));
+    let named = named.await.map_err(|_| GitError::Interrupted)??;
+    let mut of_chart: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for own in named {
+        let versions = of_chart.entry((own.repository, own.name)).or_default();
+        if versions.len() < VERSIONS && !versions.contains(&own.version) {
+            versions.push(own.version);
+        }
+    }
+    let mut found = Vec::new();
+    for ((from, chart), versions) in of_chart {
+        let address = chart_address(&from, &chart);
+        let Ok(url) = RemoteUrl::parse(&address) else {
+            continue;
+        };
+        let (repository, remote) = clients.git.kept(&scope.cache, &url)?;
+        let now = versions.first().cloned();
+        let kept = (&repository, remote.name.as_str());
+        let failed = fetch(kept, (&from, &chart), versions).await?;
+        let place = mask_url(&from);
+        let what = format!("subchart {chart} of {place}");
+        match failed {
+            Err(message) => gaps.push(Gap {
+                what,
+                reason: GapReason::Invalid,
+                message,
+            }),
+            // What an earlier commit named only ends the history there.
+            Ok(failed) => gaps.extend(
+                failed
+                    .iter()
+                    .filter(|(version, _)| now.as_ref() == Some(version))
+                    .map(|(_, error)| chart_gap(what.clone(), error)),
+            ),
+        }
+        found.push(Elsewhere {
+            root: format!("//{address}@"),
+            clone: repository.git_dir().display().to_string(),
+            at: At::Revision(remote.name),
+        });
+    }
+    Ok(found)
+}
+
+/// The published subcharts that the tip names, then those that earlier commits did.
+fn named(
+    repository: &Repository,
+    tip: &CommitId,
+    folder: &str,
+) -> Result<Vec<Published>, GitError> {
+    let of = |commit: &CommitId| {
+        CommitFiles::at((repository, commit), &[]).ask(|files| published(files, folder))
+    };
+    let mut found = of(tip)?;
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let path = |name: &str| match folder {
+        "" => name.to_owned(),
+        _ => format!("{folder}/{name}"),
+    };
+    let paths = [path("Chart.yaml"), path("Chart.lock")];
+    let mut looks = 0;
+    repository.history_of_any(tip, paths.iter().map(String::as_str), |id| {
+        looks += 1;
+        found.extend(of(id)?);
+        Ok(match looks < VERSIONS {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
+    })?;
+    Ok(found)
+}
 
 /// The versions that are not kept yet.
 async fn missing((path, remote): Kept<'_>, versions: Vec<String>) -> Result<Vec<String>, GitError> {
@@ -131,14 +234,7 @@ fn versions(application: &Application, index: usize, now: &str) -> Vec<String> {
 
 /// What stands for the chart where repositories are named.
 fn address(source: &ApplicationSource) -> Result<RemoteUrl, String> {
-    let repository = source.repo_url.trim_end_matches('/');
-    let place = repository.strip_prefix("oci://").unwrap_or(repository);
-    let scheme = if place.contains("://") {
-        ""
-    } else {
-        "https://"
-    };
-    let text = format!("{scheme}{place}/{}", source.chart);
+    let text = chart_address(&source.repo_url, &source.chart);
     RemoteUrl::parse(&text).map_err(|error| error.to_string())
 }
 
@@ -167,13 +263,17 @@ fn unreadable(source: &ApplicationSource, reason: &str) -> Blocker {
 }
 
 fn gap(source: &ApplicationSource, version: &str, error: &ChartError) -> Gap {
+    chart_gap(format!("chart {} {version}", source.chart), error)
+}
+
+fn chart_gap(what: String, error: &ChartError) -> Gap {
     let reason = match error {
         ChartError::NotThere { .. } => GapReason::NotFound,
         ChartError::Invalid { .. } => GapReason::Invalid,
         ChartError::Http(_) => GapReason::Unreachable,
     };
     Gap {
-        what: format!("chart {} {version}", source.chart),
+        what,
         reason,
         message: error.to_string(),
     }

@@ -63,7 +63,8 @@ pub async fn tip_files(
     };
     let mut grounds = Grounds::of(place, observation);
     let mut gaps = Vec::new();
-    grounds.complete((clients, scope), &mut gaps).await;
+    let looking = (clients, scope);
+    grounds.complete(looking, observation, &mut gaps).await;
     let settled = tokio::task::spawn_blocking(move || {
         let settled = grounds.settle(&mut gaps);
         settled.map(|()| grounds)

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::argo::{read_named, source_of};
+use super::chart::subcharts;
 use super::clones::Refused;
 use super::made::{TRACKING_ID, beside, label, maker_of, overrides, same_files, sourcing, url};
 use super::place::{Place, deepen, made_place};
@@ -49,7 +50,9 @@ pub(super) struct Grounds {
     /// The target's own Application, then what makes it.
     levels: Vec<Level>,
     /// What the cluster serves, where a chart may ask.
-    pub(super) capabilities: Option<Capabilities>,
+    capabilities: Option<Capabilities>,
+    /// Published subcharts of the source's own chart.
+    subcharts: Vec<Elsewhere>,
 }
 
 impl Grounds {
@@ -74,6 +77,7 @@ impl Grounds {
                 set: None,
             }],
             capabilities: None,
+            subcharts: Vec::new(),
         }
     }
 
@@ -89,12 +93,45 @@ impl Grounds {
 
     /// Fetches everything else that it is rendered from. What cannot be had is a gap: it matters
     /// only where it decides.
-    pub(super) async fn complete(&mut self, looking: (&Clients, &Scope), gaps: &mut Vec<Gap>) {
+    pub(super) async fn complete(
+        &mut self,
+        looking: (&Clients, &Scope),
+        observation: &Observation,
+        gaps: &mut Vec<Gap>,
+    ) {
+        if is_chart(observation) {
+            let mut own = Vec::new();
+            let (served, subcharts) =
+                tokio::join!(capabilities(looking.0), self.published(looking, &mut own));
+            self.capabilities = served;
+            self.subcharts = subcharts;
+            gaps.append(&mut own);
+        }
         self.lend(0, looking, gaps).await;
         while self.levels.len() <= MAKERS && self.follow(looking, gaps).await {
             let last = self.levels.len() - 1;
             self.lend(last, looking, gaps).await;
         }
+    }
+
+    /// The subcharts of the source's own chart that are published elsewhere.
+    async fn published(&self, looking: (&Clients, &Scope), gaps: &mut Vec<Gap>) -> Vec<Elsewhere> {
+        let (Some(place), Some(own)) = (self.own(), self.levels.first()) else {
+            return Vec::new();
+        };
+        // A published chart has its own packed.
+        if place.pinned.is_some() {
+            return Vec::new();
+        }
+        let found = subcharts(looking, (place, &own.sourcing.folder), gaps).await;
+        found.unwrap_or_else(|error| {
+            gaps.push(Gap {
+                what: "the chart's dependencies".to_owned(),
+                reason: GapReason::Unreachable,
+                message: error.to_string(),
+            });
+            Vec::new()
+        })
     }
 
     /// The repositories that a level takes values from.
@@ -493,6 +530,7 @@ impl Grounds {
         let mut others: Vec<Elsewhere> = self.all.iter().enumerate().filter_map(of).collect();
         // A branch of the same repository has a root that says more.
         others.sort_by_key(|other| matches!(other.at, At::Revision(_)));
+        others.extend(self.subcharts.iter().cloned());
         others
     }
 
@@ -529,6 +567,22 @@ fn unread(what: String, source: &ApplicationSource, refused: &Refused) -> Gap {
 }
 
 /// The other repositories, opened.
+/// Whether the target's source is a chart.
+fn is_chart(seen: &Observation) -> bool {
+    let Some(app) = &seen.argocd.application else {
+        return false;
+    };
+    let source = app.sources.get(seen.argocd.source);
+    let told = app.source_types.get(seen.argocd.source);
+    source.is_some_and(|own| own.helm.is_some() || !own.chart.is_empty())
+        || told.is_some_and(|kind| kind == "Helm")
+}
+
+/// What the cluster serves. That it could not be read shows in the field whose template asks.
+async fn capabilities(clients: &Clients) -> Option<Capabilities> {
+    clients.cluster.as_ref().ok()?.capabilities().await.ok()
+}
+
 pub(super) fn opened(
     beside: &Repository,
     elsewhere: &[Elsewhere],

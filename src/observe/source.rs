@@ -13,8 +13,8 @@ use super::states::{Walked, Wanted, deployed, side_changes, state_at, walk};
 use super::{Clients, Error, Scope, automation, change, overrides, rendered, used};
 use crate::git::{GitError, Repository, RepositoryPath};
 use crate::model::{
-    Application, ApplicationSource, Blocker, Capabilities, Gap, GapReason, GitView, HistoryEnd,
-    Observation, mask_url,
+    Application, ApplicationSource, Blocker, Gap, GapReason, GitView, HistoryEnd, Observation,
+    mask_url,
 };
 
 /// Fills in Git's side of the observation.
@@ -47,10 +47,9 @@ pub(super) async fn look(
     };
     observation.gaps.extend(place.gaps.iter().cloned());
     let mut grounds = Grounds::of(place, observation);
-    let asked = capabilities(clients, observation);
     let mut gaps = Vec::new();
-    let (served, ()) = tokio::join!(asked, grounds.complete((clients, scope), &mut gaps));
-    grounds.capabilities = served;
+    let looking = (clients, scope);
+    grounds.complete(looking, observation, &mut gaps).await;
     observation.gaps.append(&mut gaps);
     if let Err(refused) = grounds.takes(scope, clients) {
         return match refused {
@@ -75,19 +74,6 @@ pub(super) async fn look(
     .map_err(|_| GitError::Interrupted)?;
     *observation = seen;
     Ok(Some(result?))
-}
-
-/// What the cluster serves, where the source is a chart. That it could not be read shows in the
-/// field whose template asks.
-async fn capabilities(clients: &Clients, seen: &Observation) -> Option<Capabilities> {
-    let app = seen.argocd.application.as_ref()?;
-    let source = app.sources.get(seen.argocd.source)?;
-    let told = app.source_types.get(seen.argocd.source);
-    let is_chart = source.helm.is_some() || !source.chart.is_empty();
-    if !is_chart && told.is_none_or(|kind| kind != "Helm") {
-        return None;
-    }
-    clients.cluster.as_ref().ok()?.capabilities().await.ok()
 }
 
 /// A stand-in while the observation is worked on in another thread.

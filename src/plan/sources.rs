@@ -96,7 +96,14 @@ pub(super) fn shared(also: &[Touched]) -> Option<String> {
 
 /// Without a person to see it, that has to be agreed to like later work.
 pub(super) fn unasked(also: &[Touched]) -> Option<Blocker> {
-    let words = words(also)?;
+    // Labels of a chart's version come along with it and make no pod anew.
+    let is_metadata = |path: &Path| {
+        let own = ["metadata.labels", "metadata.annotations"];
+        own.iter().any(|above| path.to_string().starts_with(above))
+    };
+    let weighs = |touched: &&Touched| !touched.fields.iter().all(is_metadata);
+    let also: Vec<Touched> = also.iter().filter(weighs).cloned().collect();
+    let words = words(&also)?;
     Some(Blocker::new(
         "shared-entry",
         format!("the entry that decides is shared: the same edit changes {words}"),

@@ -21,6 +21,7 @@ fn recipe(program: Program, calls: &[&[Argument]]) -> Recipe {
         program,
         folder: "apps/web".to_owned(),
         folders: vec!["apps/web".to_owned(), "//values@main//env".to_owned()],
+        copies: Vec::new(),
         texts: Vec::new(),
         given: vec!["tag: '1'\n".to_owned()],
         calls: calls.iter().map(|call| call.to_vec()).collect(),

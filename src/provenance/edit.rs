@@ -7,8 +7,10 @@ use serde_json::Value;
 use crate::manifest::{Edit, Manifest, Path, diff_values};
 use crate::model::Blocker;
 
+use super::bump::versions_back;
 use super::explain::{pin, untold};
-use super::files::{Files, Overlaid, Reader, parted};
+use super::files::{Files, Overlaid, PACKED, Reader, parted};
+use super::helm::published;
 use super::kustomize::{joined, split};
 use super::outcome::{Edited, FileEdit, Place, Touched};
 use super::place::Places;
@@ -36,6 +38,23 @@ pub fn edit_to(
     if let Some(pinned) = subject.pinned {
         return repin((files, subject), pinned, object);
     }
+    let blocker = match by_fields((files, subject), object, good) {
+        Ok(edited) => return Ok(edited),
+        Err(blocker) => blocker,
+    };
+    let moved = good.and_then(|good| versions_back((files, subject), good, object));
+    match moved {
+        Some(Ok(edited)) => Ok(edited),
+        Some(Err(_)) | None => Err(blocker),
+    }
+}
+
+/// Each field at the place that decides it.
+fn by_fields(
+    (files, subject): (&dyn Files, &Subject<'_>),
+    object: &Value,
+    good: Option<&dyn Files>,
+) -> Result<Edited, Blocker> {
     let mut work = Work::new(files, subject)?;
     let good = good.and_then(|good| Good::new(good, subject));
     let now = work.goal.clone();
@@ -53,7 +72,17 @@ pub fn edit_to(
             work.make(&want)?;
         }
     }
-    work.finish()
+    let edited = work.finish()?;
+    let charts = published(files, subject.folder);
+    let is_published =
+        |file: &&FileEdit| charts.iter().any(|own| file.path.starts_with(&own.root()));
+    match edited.files.iter().find(is_published) {
+        Some(file) => Err(refused(
+            parted(&file.path).1,
+            "it is part of a published chart, which stays as it is",
+        )),
+        None => Ok(edited),
+    }
 }
 
 /// Texts on the way from before to after.
@@ -83,7 +112,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    fn is_digest(&self, field: &Path) -> bool {
+    pub(super) fn is_digest(&self, field: &Path) -> bool {
         let node = self.before.target.get(field);
         node.is_some_and(|node| matches!(node.body, Body::Digest(_)))
     }
@@ -208,6 +237,10 @@ impl<'a> Work<'a> {
 
     pub(super) fn splice(&mut self, spot: &Spot, edit: &Edit<'_>) -> Result<(), Blocker> {
         let file = spot.file.to_string();
+        if let Some(at) = file.find(PACKED) {
+            let archive = &file[..at + PACKED.len() - 1];
+            return Err(refused(archive, "what is in an archive is not edited"));
+        }
         let Some(text) = self.text(&file) else {
             return Err(refused(&file, "it is gone"));
         };

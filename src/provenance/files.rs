@@ -17,6 +17,9 @@ pub trait Files {
     fn list(&self, folder: &str) -> Vec<String>;
 }
 
+/// What ends the name of a packed chart that is read as a folder.
+pub const PACKED: &str = ".tgz/";
+
 /// What stands before the paths of another repository. No path of the repository at hand has two
 /// slashes in a row, so that the two cannot be mixed up.
 #[must_use]

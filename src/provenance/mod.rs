@@ -6,6 +6,7 @@
 //! does not model ends in a [`Blocker`] with its place, never in a guess.
 
 mod application_set;
+mod bump;
 mod directory;
 mod edit;
 mod explain;
@@ -38,7 +39,8 @@ use crate::model::{
 pub use application_set::generated;
 pub use edit::{edit_to, touched};
 pub use explain::explain;
-pub use files::{Files, parted, root};
+pub use files::{Files, PACKED, parted, root};
+pub use helm::{Published, chart_address, published};
 pub use home::deciding_file;
 pub use making::{is_as_made, rest};
 pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};

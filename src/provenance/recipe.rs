@@ -7,7 +7,7 @@ use crate::manifest::{Address, Path};
 use crate::model::{Argument, Program, Recipe};
 
 use super::files::{Files, Reader, join, parted, root_of};
-use super::helm::Given;
+use super::helm::{Given, published};
 use super::kustomize::kustomizations;
 use super::place::Places;
 use super::source::Parameters;
@@ -37,13 +37,29 @@ pub fn recipe(files: &dyn Files, subject: &Subject<'_>) -> Result<Option<Recipe>
     let mut recipe = Recipe {
         program,
         folders: folders(&reader, &folder),
+        copies: Vec::new(),
         folder,
         texts: Vec::new(),
         given: Vec::new(),
         calls: Vec::new(),
     };
     match program {
-        Program::Helm => helm(&mut recipe, &reader, (section, subject))?,
+        Program::Helm => {
+            // As `helm dependency build` puts them there.
+            let beside = published(files, &recipe.folder)
+                .into_iter()
+                .filter_map(|own| {
+                    let place = join(&recipe.folder, &format!("charts/{}", own.name))?;
+                    Some((own.root(), place))
+                });
+            recipe.copies = beside.collect();
+            let is_copied = |folder: &String| {
+                let mut copies = recipe.copies.iter();
+                copies.any(|(from, _)| folder.starts_with(from.as_str()))
+            };
+            recipe.folders.retain(|folder| !is_copied(folder));
+            helm(&mut recipe, &reader, (section, subject))?;
+        }
         Program::Kustomize => kustomize(&mut recipe, &reader, section)?,
     }
     Ok(Some(recipe))

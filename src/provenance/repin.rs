@@ -52,23 +52,14 @@ fn attempt(
 ) -> Result<Edited, Blocker> {
     let mut work = Work::new(files, subject)?;
     let asked = diff_values(work.goal(), object);
-    let mut along = Vec::new();
     if let Some(revision) = revision {
         let named = making::field(&Reader::new(files), subject, "targetRevision");
         if let Some((source, _)) = named {
             work.write(&source, Some(&Value::String(revision.clone())))?;
         }
         work.start_from_here()?;
-        along = diff_values(work.goal(), object);
-        along.retain(|change| !is_asked(&change.path, &asked));
     }
-    let comes = |path: &Path| along.iter().any(|change| change.path == *path);
-    let mut changes = diff_values(work.goal(), object);
-    changes.retain(|change| !comes(&change.path));
-    let wants = in_order(changes, &Path::default(), object);
-    work.aim(&wants);
-    wants.iter().try_for_each(|want| work.make(want))?;
-    let mut edited = work.finish()?;
+    let edited = moved(work, &asked, object)?;
     if let Some(file) = edited.files.iter().find(|file| stays(&file.path, pinned)) {
         let (_, path) = parted(&file.path);
         return Err(Blocker::new(
@@ -77,10 +68,30 @@ fn attempt(
             "change targetRevision where it is written",
         ));
     }
+    Ok(edited)
+}
+
+/// The rest of an edit once a version may have been moved: what was asked for is made, and what
+/// else came with the version is among what the edit touches.
+pub(super) fn moved(
+    mut work: Work<'_>,
+    asked: &[Change],
+    object: &Value,
+) -> Result<Edited, Blocker> {
+    let mut changes = diff_values(work.goal(), object);
+    changes.retain(|change| !work.is_digest(&change.path));
+    let (wanted, along): (Vec<Change>, Vec<Change>) = changes
+        .into_iter()
+        .partition(|change| is_asked(&change.path, asked));
+    let wants = in_order(wanted, &Path::default(), object);
+    work.aim(&wants);
+    wants.iter().try_for_each(|want| work.make(want))?;
+    let target = work.subject.target;
+    let mut edited = work.finish()?;
     if !along.is_empty() {
         let touched = Touched {
-            kind: subject.target.kind.clone(),
-            name: subject.target.name.clone(),
+            kind: target.kind.clone(),
+            name: target.name.clone(),
             fields: along.into_iter().map(|change| change.path).collect(),
         };
         edited.also.insert(0, touched);

@@ -171,7 +171,10 @@ pub(super) fn proven(bytes: &[u8], digest: &str) -> bool {
 }
 
 /// The files of an archive, without the folder with the chart's name that they are in.
-fn unpacked(bytes: &[u8]) -> Result<ChartFiles, String> {
+///
+/// # Errors
+/// When it is no archive of a chart, or a path leaves it; in words.
+pub fn unpacked(bytes: &[u8]) -> Result<ChartFiles, String> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes).take(MOST_FILES));
     let mut files = ChartFiles::new();
     let broken = |error: std::io::Error| format!("it is no chart's archive: {error}");

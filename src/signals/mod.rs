@@ -14,7 +14,7 @@ use reqwest::{Client, Response, Url, redirect};
 
 use crate::model::{mask_text, mask_url, plain};
 
-pub use charts::{ChartError, ChartFiles, Charts};
+pub use charts::{ChartError, ChartFiles, Charts, unpacked};
 
 /// Why an address gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -47,7 +47,8 @@ pub fn proof(
         (None, Some(rendered)) => {
             let old = found.0.filter(|_| !renderings.decides);
             as_planned((old, rendered), (target, desired))?;
-            if let Some(old) = found.0 {
+            let own = format!("{}/{}", target.kind, target.name);
+            if let Some(old) = found.0.filter(|_| !others.contains(&own)) {
                 nothing_besides((old, rendered), target)?;
             }
         }

@@ -94,6 +94,20 @@ spec:
   syncPolicy:
     automated: {prune: true, selfHeal: true}
 ";
+/// A chart of one's own around the published one, whose version is the release.
+const AROUND: &str = "apiVersion: v2
+name: production
+version: 0.1.0
+dependencies:
+- name: zai-proxy
+  version: RELEASE   # set by the release job
+  repository: CHARTS
+";
+const BELOW: &str = "# production
+zai-proxy:
+  image:
+    tag: \"RELEASE\"   # set by the release job
+";
 const PARAMETERS: &str = "app: NAMESPACE\nimage:\n  tag: \"RELEASE\"   # set by the release job\n";
 /// The folder of plain manifests.
 const MCP: &str = "k8s/apexalgo-iad/mcp";
@@ -134,6 +148,10 @@ pub(crate) enum Layout {
     Tagged,
     /// The tag is made of a parameter of an ApplicationSet.
     TaggedSet,
+    /// A chart in the repository around one of a Helm repository, whose version is the release.
+    Subchart,
+    /// The same, and the release is a value.
+    SubchartValues,
     /// App-of-apps: the Application's own manifest names the version of a chart in a Helm
     /// repository.
     Charted,
@@ -167,6 +185,8 @@ impl Layout {
             Self::Kustomize | Self::Hydrated => format!("{PROD}/kustomization.yaml"),
             Self::Helm => "charts/zai-proxy/values-prod.yaml".to_owned(),
             Self::Values | Self::ChartValues => "env/prod/zai-proxy.yaml".to_owned(),
+            Self::Subchart => "charts/production/Chart.yaml".to_owned(),
+            Self::SubchartValues => "charts/production/values.yaml".to_owned(),
             Self::SourceFile => format!("{PROD}/.argocd-source-{}.yaml", names.name),
             Self::Apps | Self::AppsTogether | Self::Tagged | Self::Charted => {
                 "root/zai-proxy.yaml".to_owned()
@@ -186,6 +206,8 @@ impl Layout {
             Self::AppsTogether => APPLICATION.replace("REPOSITORY", &names.here),
             Self::Tagged => TAGGED.replace("REPOSITORY", &names.there),
             Self::Charted => CHARTED.replace("CHARTS", &names.charts),
+            Self::Subchart => AROUND.replace("CHARTS", &names.charts),
+            Self::SubchartValues => BELOW.to_owned(),
             Self::Set | Self::TaggedSet => PARAMETERS.to_owned(),
         };
         let text = text.replace("NAMESPACE", &names.name);
@@ -197,6 +219,12 @@ impl Layout {
         match self {
             Self::Plain | Self::Values | Self::Apps | Self::Set => Vec::new(),
             Self::Tagged | Self::TaggedSet | Self::Charted | Self::ChartValues => Vec::new(),
+            Self::Subchart => Vec::new(),
+            Self::SubchartValues => {
+                let chart = AROUND.replace("CHARTS", &names.charts);
+                let chart = chart.replace("RELEASE", crate::stage::GOOD);
+                vec![("charts/production/Chart.yaml".to_owned(), chart)]
+            }
             Self::Kustomize | Self::Hydrated => base(),
             Self::Excluded => vec![(OLD.to_owned(), old(names))],
             Self::Included => {
@@ -278,6 +306,7 @@ impl Layout {
             Self::Set | Self::TaggedSet | Self::Hydrated => json!({"path": PROD}),
             Self::Helm => json!({"path": "charts/zai-proxy",
                 "helm": {"valueFiles": ["values-prod.yaml"]}}),
+            Self::Subchart | Self::SubchartValues => json!({"path": "charts/production"}),
             Self::Values => json!({"path": "charts/zai-proxy",
                 "helm": {"valueFiles": ["$values/env/prod/zai-proxy.yaml"]}}),
             Self::Apps | Self::AppsTogether | Self::Tagged | Self::Charted => {
@@ -355,7 +384,13 @@ pub(crate) fn published(release: &str) -> Files {
         };
         (path, text)
     };
-    chart().into_iter().map(below).collect()
+    let versioned = |(path, text): (String, String)| {
+        let labels = "    variant: production\n  annotations:\n";
+        let label = "    helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}\n";
+        let all = labels.replacen("  annotations", &format!("{label}  annotations"), 1);
+        (path, text.replace(labels, &all))
+    };
+    chart().into_iter().map(below).map(versioned).collect()
 }
 
 fn chart() -> Files {

@@ -131,6 +131,8 @@ scenarios! {
         a_rollback_of_a_chart_version_goes_on
         values_of_a_repository_for_a_published_chart_are_put_back
         what_is_in_a_published_chart_is_refused
+        a_version_of_a_subchart_is_put_back
+        a_value_of_a_subchart_is_put_back
         a_chart_that_cannot_be_read_is_refused;
     requesting:
         a_request_becomes_one_bead

@@ -428,6 +428,31 @@ pub(crate) fn values_of_a_repository_for_a_published_chart_are_put_back(world: &
     rolls_back(&story, &user);
 }
 
+/// A chart in the repository around a published one: the version of that is put back, and what it
+/// renders with it.
+pub(crate) fn a_version_of_a_subchart_is_put_back(world: &'static World) {
+    let story = shipped(world, "subchart", Layout::Subchart);
+    let user = story.stage.user();
+    let told = user.on_target("explain", &[IMAGE]).ends_with(0);
+    told.says("/fields/0/value", BAD);
+    let plan = user.on_target("plan", &["--to", GOOD]).ends_with(0);
+    let warned = plan.json["warnings"].to_string();
+    assert!(warned.contains("helm.sh/chart"), "{warned}");
+    rolls_back(&story, &user);
+}
+
+pub(crate) fn a_value_of_a_subchart_is_put_back(world: &'static World) {
+    let story = shipped(world, "subvalue", Layout::SubchartValues);
+    let user = story.stage.user();
+    let told = user.on_target("explain", &[IMAGE]).ends_with(0);
+    told.says(
+        "/fields/0/chain/0/place",
+        "charts/production/values.yaml:4:10",
+    )
+    .has("/fields/0/chain/0/role", "decides");
+    rolls_back(&story, &user);
+}
+
 /// What only the chart says is in no repository.
 pub(crate) fn what_is_in_a_published_chart_is_refused(world: &'static World) {
     let story = shipped(world, "chart-part", Layout::ChartValues);

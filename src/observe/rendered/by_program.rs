@@ -143,6 +143,14 @@ fn laid_out(files: &CommitFiles<'_>, changed: &Changed, recipe: &Recipe) -> Resu
             put.map_err(|error| error.to_string())?;
         }
     }
+    for (from, to) in &recipe.copies {
+        for file in files.below(from).map_err(|error| error.to_string())? {
+            let bytes = files.bytes(&file).map_err(|error| error.to_string())?;
+            let below = file.path.strip_prefix(from.as_str()).unwrap_or(&file.path);
+            let put = laid.put(&format!("{to}/{below}"), &bytes);
+            put.map_err(|error| error.to_string())?;
+        }
+    }
     let new = changed.iter().filter(|(path, _)| !instead(path));
     let new = new.filter_map(|(path, text)| Some((path, text.as_ref()?)));
     let texts = recipe.texts.iter().map(|(path, text)| (path, text));

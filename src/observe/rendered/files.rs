@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::git::{FileMode, GitError, Repository, TreeFile};
 use crate::model::{At, CommitId, Elsewhere};
-use crate::provenance::Files;
+use crate::provenance::{Files, PACKED};
+use crate::signals::unpacked;
 
 /// Texts by path.
 pub(super) type Texts = BTreeMap<String, Arc<str>>;
@@ -22,8 +24,16 @@ pub(in crate::observe) struct CommitFiles<'r> {
     texts: RefCell<Texts>,
     /// What tags and ids in paths mean.
     revisions: RefCell<BTreeMap<String, Option<CommitId>>>,
+    /// The texts of packed charts, by the archive's path.
+    archives: RefCell<BTreeMap<String, Rc<Texts>>>,
     /// The first file that is there and could not be read.
     failed: RefCell<Option<GitError>>,
+}
+
+/// A path in a packed chart: the archive and the path in it.
+fn packed(path: &str) -> Option<(&str, &str)> {
+    let at = path.find(PACKED)? + PACKED.len();
+    Some((&path[..at - 1], &path[at..]))
 }
 
 impl<'r> CommitFiles<'r> {
@@ -37,6 +47,7 @@ impl<'r> CommitFiles<'r> {
             others,
             texts: RefCell::default(),
             revisions: RefCell::default(),
+            archives: RefCell::default(),
             failed: RefCell::default(),
         }
     }
@@ -73,6 +84,30 @@ impl<'r> CommitFiles<'r> {
         let mut revisions = self.revisions.borrow_mut();
         revisions.insert(revision.to_owned(), found.clone());
         found
+    }
+
+    /// The texts of a packed chart; none where it cannot be unpacked.
+    fn archive(&self, path: &str) -> Option<Rc<Texts>> {
+        if let Some(known) = self.archives.borrow().get(path) {
+            return Some(known.clone());
+        }
+        let (repository, commit, own) = self.place(path)?;
+        let blob = match repository.blob_at(&commit, own) {
+            Ok(blob) => blob?,
+            Err(error) => {
+                self.fail(error);
+                return None;
+            }
+        };
+        let files = unpacked(&blob.bytes).ok()?.into_iter();
+        let texts = files.filter_map(|(name, bytes)| {
+            let text: Arc<str> = String::from_utf8(bytes).ok()?.into();
+            Some((name, text))
+        });
+        let texts: Rc<Texts> = Rc::new(texts.collect());
+        let mut archives = self.archives.borrow_mut();
+        archives.insert(path.to_owned(), texts.clone());
+        Some(texts)
     }
 
     /// The plain files in a folder and below, each behind its root.
@@ -124,6 +159,9 @@ impl Files for CommitFiles<'_> {
         if let Some(known) = self.texts.borrow().get(path) {
             return Some(known.clone());
         }
+        if let Some((archive, inner)) = packed(path) {
+            return self.archive(archive)?.get(inner).cloned();
+        }
         let (repository, commit, own) = self.place(path)?;
         match repository.blob_at(&commit, own) {
             Ok(blob) => {
@@ -141,9 +179,15 @@ impl Files for CommitFiles<'_> {
     }
 
     fn list(&self, folder: &str) -> Vec<String> {
+        if let Some((archive, inner)) = packed(&format!("{folder}/")) {
+            let texts = self.archive(archive).unwrap_or_default();
+            return texts.list(inner.trim_end_matches('/'));
+        }
         let Some((repository, commit, folder)) = self.place(folder) else {
             return Vec::new();
         };
+        // A packed chart among the subcharts is a folder to whoever reads.
+        let of_charts = folder == "charts" || folder.ends_with("/charts");
         let prefix = match folder {
             "" => String::new(),
             _ => format!("{folder}/"),
@@ -161,6 +205,7 @@ impl Files for CommitFiles<'_> {
             .filter_map(|file| file.path.strip_prefix(&prefix))
             .map(|rest| match rest.split_once('/') {
                 Some((name, _)) => format!("{name}/"),
+                None if of_charts && rest.ends_with(".tgz") => format!("{rest}/"),
                 None => rest.to_owned(),
             })
             .collect();

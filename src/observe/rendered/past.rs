@@ -11,7 +11,7 @@ use crate::manifest::to_yaml;
 use crate::model::{ArgoView, CommitId, HistoryEnd, Lands, Observation, SideChange, TemplateState};
 use crate::observe::Scope;
 use crate::observe::states::{Walked, Wanted, end_of, enough};
-use crate::provenance::{self, Rendered, Tool};
+use crate::provenance::{self, PACKED, Rendered, Tool};
 
 /// Changes of the inputs that are looked at, at most.
 const CHANGES: usize = 400;
@@ -100,11 +100,18 @@ pub(super) fn walk(
 /// folders of templates as a whole.
 fn paths(found: &Found) -> BTreeSet<String> {
     let own = found.files.keys().filter(|path| !path.starts_with("//"));
-    own.map(|path| match path.find("/templates/") {
-        Some(at) if found.rendered.tool == Tool::Helm => path[..at + "/templates".len()].to_owned(),
-        _ => path.clone(),
-    })
-    .collect()
+    let path = |path: &String| {
+        if let Some(at) = path.find(PACKED) {
+            return path[..at + PACKED.len() - 1].to_owned();
+        }
+        match path.find("/templates/") {
+            Some(at) if found.rendered.tool == Tool::Helm => {
+                path[..at + "/templates".len()].to_owned()
+            }
+            _ => path.clone(),
+        }
+    };
+    own.map(path).collect()
 }
 
 impl Past {

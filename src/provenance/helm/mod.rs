@@ -2,6 +2,7 @@
 //! that they print keeps its places. What a template does beyond that makes its field unknown.
 
 mod data;
+mod dependencies;
 mod eval;
 mod functions;
 mod objects;
@@ -26,6 +27,9 @@ use super::source::Parameters;
 use super::traced::{Body, Traced};
 use super::{Gap, Rendering, Subject, Tool, pick};
 
+pub use dependencies::{Published, chart_address, published};
+
+use dependencies::{Dependency, dependencies};
 use eval::{Library, Run, Scope, Val};
 use parse::Node;
 use rope::Rope;
@@ -186,7 +190,12 @@ fn chart(
     gaps: &mut Vec<Gap>,
 ) -> Result<Chart, Blocker> {
     let mut subcharts = Vec::new();
-    for (key, sub, metadata) in dependencies(reader, folder, &metadata, &values, gaps)? {
+    for own in dependencies(reader, folder, (&metadata, &values), gaps)? {
+        let Dependency {
+            key,
+            folder: sub,
+            metadata,
+        } = own;
         let defaults = values::file(reader, &path_in(&sub, "values.yaml"))?;
         let mut own = defaults.unwrap_or_else(empty);
         if let Some(given) = values.key(&key) {
@@ -211,102 +220,6 @@ fn chart(
         values,
         subcharts,
     })
-}
-
-type Dependency = (String, String, Traced);
-
-/// The subcharts that are enabled: their key in the values, their folder and Chart.yaml.
-fn dependencies(
-    reader: &Reader<'_>,
-    folder: &str,
-    metadata: &Traced,
-    values: &Traced,
-    gaps: &mut Vec<Gap>,
-) -> Result<Vec<Dependency>, Blocker> {
-    let mut found = Vec::new();
-    let declared = metadata
-        .key("dependencies")
-        .map(Traced::items)
-        .unwrap_or_default();
-    let mut vendored = Vec::new();
-    for name in reader.list(&path_in(folder, "charts")) {
-        let path = path_in(folder, &format!("charts/{name}"));
-        match values::file(reader, &path_in(&path, "Chart.yaml"))? {
-            Some(chart) => vendored.push((path, chart)),
-            None => gaps.push(gap(&path, "the subchart is packed")),
-        }
-    }
-    for entry in declared {
-        let name = entry.text_at(&["name"]).unwrap_or_default();
-        let key = entry.text_at(&["alias"]).unwrap_or(name).to_owned();
-        if !enabled(entry, values) {
-            continue;
-        }
-        if entry.key("import-values").is_some() {
-            gaps.push(gap(&path_in(folder, "Chart.yaml"), "import-values"));
-        }
-        // Under an alias a chart calls itself by that (helm's `processDependencyEnabled`).
-        let called = |mut chart: Traced| {
-            if let (Some(alias), Some(fields)) = (entry.key("alias"), chart.fields_mut()) {
-                fields.insert("name".to_owned(), alias.clone());
-            }
-            chart
-        };
-        let own = |(_, chart): &&(String, Traced)| chart.text_at(&["name"]) == Some(name);
-        if let Some((path, chart)) = vendored.iter().find(own) {
-            found.push((key, path.clone(), called(chart.clone())));
-            continue;
-        }
-        let repository = entry.text_at(&["repository"]).unwrap_or_default();
-        let path = repository
-            .strip_prefix("file://")
-            .and_then(|path| join(folder, path));
-        let chart = match &path {
-            Some(path) => values::file(reader, &path_in(path, "Chart.yaml"))?,
-            None => None,
-        };
-        match (path, chart) {
-            (Some(path), Some(chart)) => found.push((key, path, called(chart))),
-            _ => {
-                let why = format!(
-                    "the subchart {name} comes from {}",
-                    crate::model::mask_url(repository)
-                );
-                gaps.push(gap(&path_in(folder, "Chart.yaml"), &why));
-            }
-        }
-    }
-    for (path, chart) in vendored {
-        let name = chart.text_at(&["name"]).unwrap_or_default().to_owned();
-        let known = declared
-            .iter()
-            .any(|entry| entry.text_at(&["name"]) == Some(&name));
-        if !known {
-            found.push((name, path, chart));
-        }
-    }
-    Ok(found)
-}
-
-/// `condition`, else `tags`; on where neither says anything.
-fn enabled(entry: &Traced, values: &Traced) -> bool {
-    let flag = |path: &str| {
-        let node = values.get(&Path::of_keys(path.split('.')))?;
-        match node.body {
-            Body::Scalar(Value::Bool(flag)) => Some(flag),
-            _ => None,
-        }
-    };
-    let conditions = entry.text_at(&["condition"]).unwrap_or_default();
-    if let Some(on) = conditions.split(',').find_map(|path| flag(path.trim())) {
-        return on;
-    }
-    let tags = entry.key("tags").map(Traced::items).unwrap_or_default();
-    let tags: Vec<bool> = tags
-        .iter()
-        .filter_map(|tag| flag(&format!("tags.{}", tag.text()?)))
-        .collect();
-    tags.is_empty() || tags.contains(&true)
 }
 
 type Template<'c> = (&'c Chart, Rc<str>, Rc<[Node]>);

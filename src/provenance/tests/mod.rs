@@ -11,6 +11,7 @@ mod making;
 mod overrides;
 mod pinned;
 mod restoring;
+mod subcharts;
 
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;

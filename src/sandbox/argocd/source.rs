@@ -13,7 +13,7 @@ use super::TRACKING_ID;
 use super::charts;
 use super::revisions::{Commits, is_several, sources};
 use crate::model::{Application, Capabilities, Pinned, Sourcing};
-use crate::provenance::{objects, root};
+use crate::provenance::{chart_address, objects, published, root};
 use crate::sandbox::api::discovery::GIT_VERSION;
 use crate::sandbox::json::{flag, set, text};
 use crate::sandbox::kinds::{by_manifest, groups};
@@ -253,8 +253,15 @@ fn rendered(
             references.insert(name.to_owned(), there);
         }
     }
+    let folder = folder_of(&own[at]);
+    for chart in published(&files, &folder) {
+        let address = chart_address(&chart.repository, &chart.name);
+        let there = root(&format!("{address}@{}", chart.version));
+        let named = json!({"repoURL": chart.repository, "chart": chart.name});
+        charts::read((&named, &chart.version), &there, &mut files)?;
+    }
     let sourcing = Sourcing {
-        folder: folder_of(&own[at]),
+        folder,
         instance: text(app, "/metadata/name").to_owned(),
         references,
         pinned,
