@@ -165,7 +165,7 @@ async fn wanting(
             );
         }
         return Err(Failure::refused(format!(
-            "no commit is known that changed {} in namespace {}, in plain manifests beside a workload whose pods use it",
+            "no commit is known that changed {} in namespace {}, beside a workload whose pods use it",
             short(object),
             object.namespace
         ))

@@ -50,7 +50,7 @@ pub(super) fn prepare(
     sources::place(&mut target, git, &files);
     let mut warnings = warnings(observation, choice.as_ref(), timeline);
     let pods = (&fields.template, &observation.target);
-    let beside = along(&files, &observation.target);
+    let beside = along(&files, &also, &observation.target);
     warnings.extend(notes((&files, &beside), &also, pods));
     refusal.blockers.extend(unasked(&target, &also, request));
     warnings.extend(intent_warnings(observation, &document, request));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::manifest::{Edit, Manifest, Path, diff_values};
-use crate::model::Blocker;
+use crate::model::{Blocker, ObjectRef};
 
 use super::bump::versions_back;
 use super::explain::{pin, untold};
@@ -454,18 +454,10 @@ pub fn touched(
 
 /// The other objects that differ.
 fn differing(before: &[Traced], after: &[Traced]) -> Vec<Touched> {
-    let id = |object: &Traced| {
-        let text = |keys: &[&str]| object.text_at(keys).unwrap_or_default().to_owned();
-        (
-            text(&["apiVersion"]),
-            text(&["kind"]),
-            text(&["metadata", "name"]),
-            text(&["metadata", "namespace"]),
-        )
-    };
     let mut found = Vec::new();
     for old in before {
-        let same = after.iter().find(|new| id(new) == id(old));
+        let id = object_of(old);
+        let same = after.iter().find(|new| object_of(new) == id);
         let new_value = same.and_then(Traced::comparable);
         let old_value = old.comparable();
         let (Some(a), b) = (old_value, new_value.unwrap_or(Value::Null)) else {
@@ -473,9 +465,22 @@ fn differing(before: &[Traced], after: &[Traced]) -> Vec<Touched> {
         };
         let fields: Vec<Path> = diff_values(&a, &b).into_iter().map(|c| c.path).collect();
         if !fields.is_empty() {
-            let (_, kind, name, _) = id(old);
-            found.push(Touched { kind, name, fields });
+            found.push(Touched { object: id, fields });
         }
     }
     found
+}
+
+/// What an object is; its namespace is empty where it names none.
+pub(super) fn object_of(object: &Traced) -> ObjectRef {
+    let text = |keys: &[&str]| object.text_at(keys).unwrap_or_default().to_owned();
+    let api_version = text(&["apiVersion"]);
+    ObjectRef {
+        group: api_version
+            .split_once('/')
+            .map_or_else(String::new, |(group, _)| group.to_owned()),
+        kind: text(&["kind"]),
+        namespace: text(&["metadata", "namespace"]),
+        name: text(&["metadata", "name"]),
+    }
 }

@@ -187,6 +187,9 @@ pub struct Rendered {
     /// The fields that hold a digest of what is rendered elsewhere: they follow that, and are
     /// left out.
     pub digests: Vec<Path>,
+    /// The ConfigMaps and Services beside it: what its pods may use. Where part of one cannot be
+    /// told, that is left out.
+    pub beside: Vec<(ObjectRef, Value)>,
     /// Every file that was read.
     pub inputs: Vec<String>,
     /// The tag or commit that the source's files are those of, where it is pinned.
@@ -275,8 +278,17 @@ pub fn render(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendered, Bloc
     }
     let mut digests = Vec::new();
     rendering.target.digests(&Path::default(), &mut digests);
+    let beside = rendering.others.iter().filter_map(|other| {
+        let mut object = edit::object_of(other);
+        if object.namespace.is_empty() {
+            object.namespace.clone_from(&subject.target.namespace);
+        }
+        let is_used = object.group.is_empty() && ["ConfigMap", "Service"].contains(&&*object.kind);
+        is_used.then(|| Some((object, other.comparable()?)))?
+    });
     Ok(Rendered {
         digests,
+        beside: beside.collect(),
         tool: rendering.tool,
         object: rendering.target.value().unwrap_or(Value::Null),
         unknown,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::manifest::Path;
+use crate::model::ObjectRef;
 
 use super::files::parted;
 
@@ -135,10 +136,8 @@ pub struct FileEdit {
 /// Another object that an edit changes too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Touched {
-    /// Its kind.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
+    /// It; its namespace is empty where its manifest names none.
+    pub object: ObjectRef,
     /// The fields that differ.
     pub fields: Vec<Path>,
 }
@@ -146,7 +145,7 @@ pub struct Touched {
 /// As KIND/NAME.
 impl std::fmt::Display for Touched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
+        write!(f, "{}/{}", self.object.kind, self.object.name)
     }
 }
 

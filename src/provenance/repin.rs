@@ -90,8 +90,7 @@ pub(super) fn moved(
     let mut edited = work.finish()?;
     if !along.is_empty() {
         let touched = Touched {
-            kind: target.kind.clone(),
-            name: target.name.clone(),
+            object: target.clone(),
             fields: along.into_iter().map(|change| change.path).collect(),
         };
         edited.also.insert(0, touched);

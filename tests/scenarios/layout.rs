@@ -28,6 +28,9 @@ const CONDITION: &str =
       enableServiceLinks: false
       {{- end }}
 ";
+const USES: &str = "          envFrom:
+            - configMapRef: {name: '{{ .Release.Name | trunc 40 }}-settings'}
+";
 const SETTINGS: &str = "apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -401,6 +404,7 @@ fn chart() -> Files {
     assert!(template.contains(labels), "the pod's labels in {template}");
     let template = template.replace(labels, &format!("{DIGEST}{labels}"));
     let template = template.replace("    spec:\n", &format!("    spec:\n{CONDITION}"));
+    let template = template.replacen("          env:\n", &format!("{USES}          env:\n"), 1);
     let image = "image: {repository: ronaldraygun/zai-proxy, tag: latest}";
     let values = format!("replicas: 1 # of all environments\n{image}\n");
     vec![

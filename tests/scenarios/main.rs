@@ -88,6 +88,7 @@ scenarios! {
         a_config_map_is_taken_back
         a_service_is_a_target
         a_config_map_is_a_target
+        a_rendered_config_map_is_a_target
         a_rendered_commit_is_taken_back
         an_undo_is_undone_and_a_merge_needs_its_parent
         what_cannot_be_taken_back_is_refused

@@ -221,6 +221,39 @@ pub(crate) fn a_config_map_is_a_target(world: &'static World) {
     user.run(&wish).ends_with(2);
 }
 
+/// A ConfigMap that Helm renders, whose digest stands in the pods: a release of its own, which
+/// `history` names and which goes back as the target.
+pub(crate) fn a_rendered_config_map_is_a_target(world: &'static World) {
+    let setting = Setting {
+        layout: Layout::Helm,
+        ..Setting::default()
+    };
+    let stage = Stage::new(world, "rendered-config", (GOOD, &setting));
+    let values = stage.release_file();
+    let good = stage.file_at("refs/heads/main", &values);
+    let trace = format!("{good}level: trace   # for a while\n");
+    let team = stage.team();
+    let bad = team.commit("chore: more words", &[(&values, Some(&trace))]);
+    team.push();
+    stage.refresh();
+    let name = format!("cm/{}", stage.settings());
+    stage.wait_level("trace");
+    let user = stage.user();
+    let told = user
+        .run(&["history", &name, "-n", &stage.name])
+        .ends_with(0);
+    told.has("/used/0/commit", bad.as_str());
+    let back = ["rollback", &name, "-n", &stage.name, "--yes"];
+    let run = user.run(&back).ends_with(0);
+    run.has("/state", "succeeded").all_checks_hold();
+    stage.wait_level("info");
+    assert_eq!(stage.file_at("refs/heads/main", &values), good);
+    assert_eq!(stage.commits_since(&bad).len(), 1);
+    let again = user.run(&back).ends_with(0);
+    again.says("/reason", "is back already");
+    assert_eq!(stage.commits_since(&bad).len(), 1);
+}
+
 /// A field that something else has changed since is named with that commit, and left.
 pub(crate) fn what_was_changed_since_is_left(world: &'static World) {
     let stage = Stage::new(world, "revert-partly", (GOOD, &Setting::default()));

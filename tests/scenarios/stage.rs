@@ -414,6 +414,25 @@ impl Stage {
             });
     }
 
+    /// The name of the ConfigMap that the chart makes.
+    pub(crate) fn settings(&self) -> String {
+        let release: String = self.name.chars().take(40).collect();
+        format!("{release}-settings")
+    }
+
+    /// Waits until the chart's ConfigMap has a level.
+    pub(crate) fn wait_level(&self, level: &str) {
+        let name = self.settings();
+        self.world.until("the ConfigMap changes", || {
+            let all = self.list(Kind::ConfigMap);
+            let own = all.iter().find(|own| own["metadata"]["name"] == name);
+            match own.map(|own| &own["data"]["level"]) {
+                Some(found) if found == level => Ok(()),
+                found => Err(format!("{found:?}")),
+            }
+        });
+    }
+
     /// Waits until the live Service is as wanted.
     pub(crate) fn wait_service(&self, is_so: impl Fn(&Value) -> bool) {
         self.world.until("the Service changes", || {

@@ -392,8 +392,10 @@ fn view(
         walked,
         files: states,
         mut lent,
+        mut used,
         ..
     } = past;
+    used.truncate(scope.used);
     let side_changes = side_changes(repository, &walked.states, &found);
     let (proof, proven) = match (application_proof(seen), reproduces(&walked, seen)) {
         (Some(proof), _) => (proof, true),
@@ -429,7 +431,7 @@ fn view(
         overrides: Vec::new(),
         change: None,
         companions: Vec::new(),
-        used_changes: Vec::new(),
+        used_changes: used,
         named_in: Vec::new(),
         states: walked.states,
         rendered: Some(RenderedSource {

@@ -4,11 +4,16 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::files::Texts;
 use super::{Found, Seat, fields, inputs, untold};
 use crate::git::{GitError, Repository};
 use crate::manifest::to_yaml;
-use crate::model::{ArgoView, CommitId, HistoryEnd, Lands, Observation, SideChange, TemplateState};
+use crate::model::{
+    ArgoView, Commit, CommitId, HistoryEnd, Lands, ObjectRef, Observation, PodTemplate, SideChange,
+    TemplateState, UsedChange,
+};
 use crate::observe::Scope;
 use crate::observe::states::{Walked, Wanted, end_of, enough};
 use crate::provenance::{self, PACKED, Rendered, Tool};
@@ -25,6 +30,8 @@ pub(super) struct Past {
     pub(super) lent: Texts,
     /// For each state the tag or commit that the source was pinned to.
     pins: Vec<Option<String>>,
+    /// Changes of what the target's pods use, newest first.
+    pub(super) used: Vec<UsedChange>,
 }
 
 /// The object at every commit that changed one of today's inputs in the repository at hand. The
@@ -52,7 +59,9 @@ pub(super) fn walk(
         files: Vec::new(),
         lent: Texts::new(),
         pins: Vec::new(),
+        used: Vec::new(),
     };
+    let mut newer: Option<(Commit, Beside)> = None;
     let mut ended = None;
     let paths = paths(found);
     let mut looks = 0;
@@ -74,6 +83,15 @@ pub(super) fn walk(
             return Ok(ControlFlow::Break(()));
         };
         let commit = repository.commit(id)?;
+        if let (Some((changed, objects)), Some(state)) = (&newer, past.walked.states.first()) {
+            let used = used_changes((objects, &rendered.beside), &state.template);
+            past.used.extend(used.map(|object| UsedChange {
+                object: object.clone(),
+                path: Arc::from(file),
+                commit: changed.clone(),
+            }));
+        }
+        newer = Some((commit.clone(), rendered.beside.clone()));
         match past.walked.states.last_mut() {
             Some(newer) if newer.template == fields.template => newer.commit = commit,
             _ => {
@@ -94,6 +112,26 @@ pub(super) fn walk(
     })?;
     past.walked.end = ended.unwrap_or(end_of(&end));
     Ok(past)
+}
+
+/// Objects with their values.
+type Beside = Vec<(ObjectRef, Value)>;
+
+/// The objects that the pods use and that have another value before; nothing of one that was not
+/// there.
+fn used_changes<'b>(
+    (after, before): (&'b Beside, &'b Beside),
+    template: &'b PodTemplate,
+) -> impl Iterator<Item = &'b ObjectRef> {
+    before.iter().filter_map(move |(object, was)| {
+        let is = after
+            .iter()
+            .find(|(own, _)| own == object)
+            .map(|(_, is)| is);
+        let uses = |value: &Value| template.usage(value).is_some();
+        let differs = is != Some(was) && (uses(was) || is.is_some_and(uses));
+        differs.then_some(object)
+    })
 }
 
 /// What a commit has to change for another rendering: the inputs in the repository at hand, and the

@@ -44,6 +44,7 @@ pub(super) fn take_back<'c>(
     let mut found = Vec::new();
     for file in &change.files {
         let outcome = match meant {
+            Meant::Used(_) if git.rendered.is_some() => whole(file).map(Some),
             Meant::Used(_) => Ok(None),
             Meant::All => whole(file).map(Some),
             Meant::Target if git.rendered.is_some() => whole(file).map(Some),

@@ -129,6 +129,9 @@ pub(super) fn prepare(
         return Ok(Outcome::NothingLeft(nothing_left(change, &lists)));
     }
     let (after, also) = after(observation, git, &edited).map_err(Refusal::one)?;
+    if let (Meant::Used(object), Some(_)) = (meant, &git.rendered) {
+        alone((&document, &after), &also, object).map_err(Refusal::one)?;
+    }
     plan(
         (observation, timeline, request),
         (git, change),
@@ -140,6 +143,29 @@ pub(super) fn prepare(
             lists,
         },
     )
+}
+
+/// Of what is rendered, a commit that changed one object is taken back as a whole; one that changed
+/// more is not.
+fn alone(
+    (before, after): (&Document, &Document),
+    also: &[Touched],
+    object: &ObjectRef,
+) -> Result<(), Blocker> {
+    let is_it = |touched: &&Touched| {
+        (&touched.object.kind, &touched.object.name) == (&object.kind, &object.name)
+    };
+    let mut others = also.iter().filter(|touched| !is_it(touched));
+    let more = match others.next() {
+        Some(other) => other.to_string(),
+        None if before.fields() != after.fields() => "the pod template".to_owned(),
+        None => return Ok(()),
+    };
+    Err(Blocker::new(
+        "shared-entry",
+        format!("the commit that changed {object} changed {more}, too, in the same files"),
+        "`unship revert COMMIT TARGET` takes all of it back",
+    ))
 }
 
 /// Everything about acting on the cluster.
@@ -213,7 +239,7 @@ fn plan(
     in_words(&mut target, change, &lists);
     let mut warnings = warnings(observation, None, timeline);
     let pods = (&fields.template, &observation.target);
-    let beside = along(&edited, &observation.target);
+    let beside = along(&edited, &also, &observation.target);
     warnings.extend(notes((&edited, &beside), &also, pods));
     warnings.extend(partly(&lists));
     let tools = tools(observation, request, templates);

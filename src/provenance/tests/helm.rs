@@ -260,7 +260,7 @@ fn an_image_is_edited_in_the_values_that_win() {
         ["web/values.yaml -  port: 80", "web/values.yaml +  port: 81"]
     );
     assert_eq!(
-        (&*edited.also[0].kind, &*edited.also[0].name),
+        (&*edited.also[0].object.kind, &*edited.also[0].object.name),
         ("Service", "shop-web")
     );
 }

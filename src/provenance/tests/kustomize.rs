@@ -175,7 +175,7 @@ fn an_image_is_edited_in_the_entry_that_wins() {
     let also: Vec<_> = edited
         .also
         .iter()
-        .map(|o| (&*o.name, o.fields[0].to_string()))
+        .map(|o| (&*o.object.name, o.fields[0].to_string()))
         .collect();
     assert_eq!(
         also,

@@ -108,7 +108,7 @@ fn a_release_goes_back_by_its_tag() {
     );
     let also = edited.also.iter().map(|touched| {
         let fields: Vec<String> = touched.fields.iter().map(ToString::to_string).collect();
-        format!("{}/{} {}", touched.kind, touched.name, fields.join(" "))
+        format!("{touched} {}", fields.join(" "))
     });
     assert_eq!(
         also.collect::<Vec<_>>(),
