@@ -6,13 +6,11 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::manifest::{Path, Step};
-
 use super::super::traced::{Body, Digest, Mark, Traced};
-use super::data::data;
 use super::functions;
 use super::parse::{Node, Operand, Pipe};
 use super::rope::{Origin, Rope};
+use super::scope::{Address, Held, MUTATING, Scope, Variable, chart_of};
 
 /// What an expression gives.
 #[derive(Debug, Clone)]
@@ -58,86 +56,13 @@ impl Val {
     }
 }
 
-/// The variables and the dot of one block.
-#[derive(Debug, Clone)]
-pub(super) struct Scope {
-    pub(super) dot: Val,
-    pub(super) root: Val,
-    variables: RefCell<Vec<Variable>>,
-}
-
-#[derive(Debug, Clone)]
-struct Variable {
-    name: String,
-    value: Val,
-    origin: Origination,
-}
-
-/// Which map a variable holds, for what happens to others when it is changed in place.
-#[derive(Debug, Clone, PartialEq)]
-enum Origination {
-    /// One of its own, which nothing else holds.
-    Own,
-    /// A chart's, below its root.
-    Chart(Address),
-    /// It is not known.
-    Unknown,
-}
-
-/// A value below the root of a chart, which is known by the folder of its templates.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Address {
-    chart: String,
-    keys: Vec<String>,
-}
-
-impl Variable {
-    const fn new(name: String, value: Val) -> Self {
-        Self {
-            name,
-            value,
-            origin: Origination::Unknown,
-        }
-    }
-}
-
-impl Scope {
-    pub(super) fn new(dot: Val) -> Self {
-        Self {
-            root: dot.clone(),
-            dot,
-            variables: RefCell::default(),
-        }
-    }
-
-    /// A new variable, which hides one of the same name until the block ends.
-    fn declare(&self, name: &str, value: Val, origin: Origination) {
-        self.variables.borrow_mut().push(Variable {
-            origin,
-            ..Variable::new(name.to_owned(), value)
-        });
-    }
-
-    fn assign(&self, name: &str, value: Val, origin: Origination) {
-        let mut variables = self.variables.borrow_mut();
-        if let Some(variable) = variables.iter_mut().rfind(|own| own.name == name) {
-            (variable.value, variable.origin) = (value, origin);
-        }
-    }
-
-    fn variable(&self, name: &str) -> Option<Variable> {
-        let variables = self.variables.borrow();
-        variables.iter().rfind(|own| own.name == name).cloned()
-    }
-}
-
 /// The named templates of a chart and its subcharts, with the file that each is in. A file is a
 /// template, too, under the name that helm has for it.
 #[derive(Debug, Default)]
 pub(super) struct Library {
     pub(super) named: BTreeMap<String, (Rc<str>, Rc<[Node]>)>,
     /// Values of charts that templates have changed in place.
-    changed: RefCell<Vec<(Address, Traced)>>,
+    pub(super) changed: RefCell<Vec<(Address, Traced)>>,
     /// A change in place of a value which others hold as well, and not known which: what they
     /// print is not known any more.
     pub(super) broken: RefCell<Option<String>>,
@@ -241,23 +166,33 @@ impl Run<'_> {
                     }
                 }
             }
-            Node::With {
-                pipe,
-                set,
-                body,
-                otherwise,
-            } => {
-                let value = self.quiet(pipe, scope);
-                if !self.holds(&value)? {
-                    return self.block(otherwise, scope, (None, Vec::new()), out);
-                }
-                let new = set.iter().map(|name| (name.clone(), value.clone()));
-                let new = new.collect();
-                return self.block(body, scope, (Some(value), new), out);
-            }
+            Node::With { .. } => return self.with(node, scope, out),
             Node::Range { .. } => return self.range(node, scope, out),
         }
         Ok(Flow::Next)
+    }
+
+    fn with(&self, node: &Node, scope: &mut Scope, out: &mut Rope) -> Result<Flow, String> {
+        let Node::With {
+            pipe,
+            set,
+            body,
+            otherwise,
+        } = node
+        else {
+            return Ok(Flow::Next);
+        };
+        let value = self.quiet(pipe, scope);
+        if !self.holds(&value)? {
+            return self.block(otherwise, scope, (None, Vec::new()), out);
+        }
+        let held = self.origin(pipe, "", scope);
+        let new = set.iter().map(|name| Variable {
+            origin: held.clone(),
+            ..Variable::new(name.clone(), value.clone())
+        });
+        let new = new.collect();
+        self.block(body, scope, (Some((value, held)), new), out)
     }
 
     fn range(&self, node: &Node, scope: &mut Scope, out: &mut Rope) -> Result<Flow, String> {
@@ -293,10 +228,12 @@ impl Run<'_> {
         }
         for (k, item) in items {
             let item = Val::Data(item);
-            let key = key.iter().map(|name| (name.clone(), Val::plain(k.clone())));
-            let value = value.iter().map(|name| (name.clone(), item.clone()));
-            let new = key.chain(value).collect();
-            if self.block(body, scope, (Some(item), new), out)? == Flow::Break {
+            let key = key.iter().map(|name| (name, Val::plain(k.clone())));
+            let value = value.iter().map(|name| (name, item.clone()));
+            let new = key.chain(value);
+            let new = new.map(|(name, value)| Variable::new(name.clone(), value));
+            let dot = (item.clone(), Held::Unknown);
+            if self.block(body, scope, (Some(dot), new.collect()), out)? == Flow::Break {
                 break;
             }
         }
@@ -308,17 +245,16 @@ impl Run<'_> {
         &self,
         body: &[Node],
         scope: &mut Scope,
-        (dot, new): (Option<Val>, Vec<(String, Val)>),
+        (dot, new): (Option<(Val, Held)>, Vec<Variable>),
         out: &mut Rope,
     ) -> Result<Flow, String> {
-        let (depth, outer) = (scope.variables.borrow().len(), scope.dot.clone());
-        scope.dot = dot.unwrap_or_else(|| outer.clone());
-        let new = new.into_iter();
-        let new = new.map(|(name, value)| Variable::new(name, value));
+        let depth = scope.variables.borrow().len();
+        let outer = (scope.dot.clone(), scope.held.clone());
+        (scope.dot, scope.held) = dot.unwrap_or_else(|| outer.clone());
         scope.variables.borrow_mut().extend(new);
         let done = self.nodes(body, scope, out);
         scope.variables.borrow_mut().truncate(depth);
-        scope.dot = outer;
+        (scope.dot, scope.held) = outer;
         done
     }
 
@@ -404,141 +340,6 @@ impl Run<'_> {
         }
     }
 
-    /// What a function has done to its first argument, which is a map that others may hold.
-    fn changed(
-        &self,
-        (call, first): (&str, Option<&Operand>),
-        (arguments, value): (&[Val], &Val),
-        scope: &Scope,
-    ) {
-        let origin = first.map_or(Origination::Unknown, |first| self.of_operand(first, scope));
-        let variable = match first {
-            Some(Operand::Field { variable, keys }) if keys.is_empty() => variable.as_deref(),
-            _ => None,
-        };
-        if let Origination::Chart(address) = &origin {
-            let mut address = address.clone();
-            let new = match (call, arguments) {
-                ("set", [_, Val::Data(key), new]) => {
-                    address.keys.extend(plain_text(key));
-                    data(new)
-                }
-                _ => data(value),
-            };
-            if !address.keys.is_empty() {
-                self.library.changed.borrow_mut().push((address, new));
-            }
-        }
-        if origin == Origination::Unknown {
-            let why = format!("{} changes a value in place", self.file);
-            *self.library.broken.borrow_mut() = Some(why);
-        } else if let Some(name) = variable.filter(|name| !name.is_empty()) {
-            scope.assign(name, value.clone(), origin);
-        }
-    }
-
-    /// Which map an operand gives.
-    fn of_operand(&self, operand: &Operand, scope: &Scope) -> Origination {
-        match operand {
-            Operand::Paren(pipe, keys) if keys.is_empty() => self.origin(pipe, "", scope),
-            Operand::Field { variable, keys } => {
-                let (base, above) = match variable.as_deref() {
-                    None => (scope.dot.clone(), None),
-                    Some("") => (scope.root.clone(), None),
-                    Some(name) => match scope.variable(name) {
-                        Some(own) => (own.value, Some(own.origin)),
-                        None => return Origination::Unknown,
-                    },
-                };
-                let below = |above: &[String]| above.iter().chain(keys).cloned().collect();
-                match (above, chart_of(&base)) {
-                    (Some(Origination::Own), _) if keys.is_empty() => Origination::Own,
-                    (Some(Origination::Chart(address)), _) => Origination::Chart(Address {
-                        keys: below(&address.keys),
-                        chart: address.chart,
-                    }),
-                    (_, Some(chart)) => Origination::Chart(Address {
-                        chart,
-                        keys: keys.clone(),
-                    }),
-                    _ => Origination::Unknown,
-                }
-            }
-            _ => Origination::Unknown,
-        }
-    }
-
-    /// Which map a pipeline gives that is put into a variable of that name.
-    fn origin(&self, pipe: &Pipe, name: &str, scope: &Scope) -> Origination {
-        const MAKING: [&str; 9] = [
-            "dict",
-            "deepCopy",
-            "mustDeepCopy",
-            "pick",
-            "omit",
-            "fromYaml",
-            "fromJson",
-            "list",
-            "lookup",
-        ];
-        let last = pipe.last().and_then(|last| last.split_first());
-        match last {
-            Some((Operand::Function(call), _)) if MAKING.contains(&call.as_str()) => {
-                Origination::Own
-            }
-            Some((Operand::Function(call), rest)) if MUTATING.contains(&call.as_str()) => {
-                let Some(first) = rest.first() else {
-                    return Origination::Unknown;
-                };
-                match (self.of_operand(first, scope), first) {
-                    // Two variables hold it from now on; nobody reads `$_`.
-                    (
-                        Origination::Own,
-                        Operand::Field {
-                            variable: Some(own),
-                            ..
-                        },
-                    ) if own != name && name != "_" => {
-                        if let Some(variable) = scope.variable(own) {
-                            scope.assign(own, variable.value, Origination::Unknown);
-                        }
-                        Origination::Unknown
-                    }
-                    (origin, _) => origin,
-                }
-            }
-            Some((field @ Operand::Field { variable, .. }, [])) if pipe.len() == 1 => {
-                match self.of_operand(field, scope) {
-                    Origination::Own => {
-                        if let Some(own) = variable.as_deref().and_then(|own| scope.variable(own)) {
-                            scope.assign(&own.name, own.value, Origination::Unknown);
-                        }
-                        Origination::Unknown
-                    }
-                    origin => origin,
-                }
-            }
-            _ => Origination::Unknown,
-        }
-    }
-
-    /// A value of a chart with everything that was changed in it.
-    fn as_changed(&self, mut node: Traced, at: &Address) -> Traced {
-        for (address, value) in self.library.changed.borrow().iter() {
-            if address.chart != at.chart {
-                continue;
-            }
-            if at.keys.starts_with(&address.keys) {
-                let path = Path::of_keys(at.keys[address.keys.len()..].iter().map(String::as_str));
-                node = value.get(&path).cloned().unwrap_or(node);
-            } else if address.keys.starts_with(&at.keys) {
-                let path = Path::of_keys(address.keys[at.keys.len()..].iter().map(String::as_str));
-                put(&mut node, &path, value);
-            }
-        }
-        node
-    }
-
     fn operand(&self, operand: &Operand, scope: &Scope, here: &Here) -> Val {
         let (from, keys) = match operand {
             Operand::Text(text) => return Val::plain(Value::String(text.clone())),
@@ -552,10 +353,10 @@ impl Run<'_> {
                 value => (value, keys),
             },
             Operand::Field { variable, keys } => match variable.as_deref() {
-                None => (scope.dot.clone(), keys),
+                None => (self.today(scope.dot.clone(), &scope.held), keys),
                 Some("") => (scope.root.clone(), keys),
                 Some(name) => match scope.variable(name) {
-                    Some(variable) => (variable.value, keys),
+                    Some(variable) => (self.today(variable.value, &variable.origin), keys),
                     None => {
                         let why = format!("the variable ${name} in {}", self.file);
                         return Val::Unknown(Rc::from(why));
@@ -664,35 +465,6 @@ const KUBERNETES: [&str; 18] = [
     "storage.k8s.io",
     "storagemigration.k8s.io",
 ];
-
-/// Functions that change their first argument.
-const MUTATING: [&str; 6] = [
-    "set",
-    "unset",
-    "merge",
-    "mustMerge",
-    "mergeOverwrite",
-    "mustMergeOverwrite",
-];
-
-/// Puts a value into a map, however deep.
-fn put(node: &mut Traced, path: &Path, value: &Traced) {
-    let Some((Step::Key(last), above)) = path.steps().split_last() else {
-        return;
-    };
-    let above = node.get_mut(&Path::new(above.to_vec()));
-    if let Some(fields) = above.and_then(Traced::fields_mut) {
-        fields.insert(last.clone(), value.clone());
-    }
-}
-
-/// The folder of the templates of the chart whose root a value is.
-fn chart_of(value: &Val) -> Option<String> {
-    let Val::Data(node) = value else { return None };
-    node.key("Values")?;
-    let folder = node.text_at(&["Template", "BasePath"])?;
-    Some(folder.to_owned())
-}
 
 /// A scalar's text; `None` for collections, and for numbers that Go might print otherwise.
 pub(super) fn plain_text(node: &Traced) -> Option<String> {

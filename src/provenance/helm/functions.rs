@@ -5,9 +5,10 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::super::traced::{Body, Mark, Traced};
-use super::eval::{Here, Run, Scope, Val, placed, placeholder, plain_text};
+use super::eval::{Here, Run, Val, placed, placeholder, plain_text};
 use super::parse::parse;
 use super::rope::{Origin, Rope};
+use super::scope::Scope;
 use super::{data, texts};
 
 /// How deep templates may include each other.

@@ -8,6 +8,7 @@ mod functions;
 mod objects;
 mod parse;
 mod rope;
+mod scope;
 pub(super) mod template;
 mod texts;
 mod values;
@@ -30,9 +31,10 @@ use super::{Gap, Rendering, Subject, Tool, pick};
 pub use dependencies::{Published, chart_address, published};
 
 use dependencies::{Dependency, dependencies};
-use eval::{Library, Run, Scope, Val};
+use eval::{Library, Run, Val};
 use parse::Node;
 use rope::Rope;
+use scope::Scope;
 pub(super) use values::Given;
 use values::{broken, empty, over};
 

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use super::super::traced::Traced;
-use super::eval::{Library, Run, Scope, Val};
+use super::eval::{Library, Run, Val};
 use super::parse::{Node, Operand, parse};
 use super::rope::Rope;
+use super::scope::Scope;
 
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]

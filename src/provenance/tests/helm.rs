@@ -125,6 +125,22 @@ fn a_value_that_others_hold_is_not_guessed() {
             "m: {a: x}",
         ),
         ("  {{- $_ := set . \"own\" \"b\" }}\n  k: {{ .own }}", ""),
+        (
+            "  {{- $x := .Values.m }}{{ $_ := set .Values.m \"a\" \"b\" }}\n  k: {{ $x.a }}",
+            "m: {a: x}",
+        ),
+        (
+            "  {{- with .Values.m }}{{ $_ := set $.Values.m \"a\" \"b\" }}\n  k: {{ .a }}{{ end }}",
+            "m: {a: x}",
+        ),
+        (
+            "  {{- with .Values }}{{ $m := merge .m .other }}{{ end }}\n  k: {{ .Values.m.a }}",
+            "{m: {c: x}, other: {a: b}}",
+        ),
+        (
+            "  {{- $_ := unset .Values.m \"a\" }}\n  k: {{ .Values.m.a | default \"b\" }}",
+            "m: {a: x}",
+        ),
     ] {
         assert_eq!(
             one(template, values).unwrap(),
