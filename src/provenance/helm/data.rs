@@ -10,7 +10,7 @@ use super::eval::{Val, plain_text};
 /// A value as data: a text keeps its places where it is one value printed as it is.
 pub(super) fn data(value: &Val) -> Traced {
     match value {
-        Val::Data(node) => node.clone(),
+        Val::Data(node) => node.as_ref().clone(),
         Val::Unknown(why) => bare(Body::Unknown(why.to_string())),
         Val::Text(rope) => match rope.unknown() {
             Some(why) => bare(Body::Unknown(why.to_string())),
@@ -30,7 +30,7 @@ fn bare(body: Body) -> Traced {
 }
 
 fn list(items: Vec<Traced>) -> Val {
-    Val::Data(bare(Body::List(items)))
+    Val::of(bare(Body::List(items)))
 }
 
 fn word(value: &Val) -> Option<String> {
@@ -59,7 +59,7 @@ fn fields(value: &Val) -> Option<&BTreeMap<String, Traced>> {
 }
 
 fn map(fields: BTreeMap<String, Traced>) -> Val {
-    Val::Data(bare(Body::Map(fields)))
+    Val::of(bare(Body::Map(fields)))
 }
 
 /// Whether all of it is known.
@@ -149,7 +149,7 @@ fn go_type(kind: &str) -> &str {
 fn lists(name: &str, arguments: &[Val]) -> Option<Val> {
     let nth = |items: Vec<Traced>, at: Option<usize>| {
         let found = at.and_then(|at| items.get(at).cloned());
-        Some(found.map_or_else(Val::nil, Val::Data))
+        Some(found.map_or_else(Val::nil, Val::of))
     };
     match (name, arguments) {
         ("list" | "tuple", all) => Some(list(all.iter().map(data).collect())),
@@ -199,7 +199,7 @@ fn lists(name: &str, arguments: &[Val]) -> Option<Val> {
         ("compact", [of]) => {
             let mut all = Vec::new();
             for item in items(of)? {
-                if Val::Data(item.clone()).truth()? {
+                if Val::of(item.clone()).truth()? {
                     all.push(item);
                 }
             }
@@ -253,7 +253,7 @@ fn index(of: &Val, keys: &[Val]) -> Option<Val> {
     }
     match &here.body {
         Body::Unknown(_) | Body::Digest(_) => None,
-        _ => Some(Val::Data(here)),
+        _ => Some(Val::of(here)),
     }
 }
 
@@ -299,7 +299,7 @@ fn maps(name: &str, arguments: &[Val]) -> Option<Val> {
                     None => return None,
                 }
             }
-            Some(Val::Data(here))
+            Some(Val::of(here))
         }
         ("merge" | "mustMerge" | "mergeOverwrite" | "mustMergeOverwrite", [into, rest @ ..]) => {
             let over = name.ends_with("Overwrite");
@@ -340,7 +340,7 @@ fn merge(
             continue;
         }
         let (winner, loser) = if over { (new, &*own) } else { (&*own, new) };
-        let full = Val::Data(winner.clone()).truth()?;
+        let full = Val::of(winner.clone()).truth()?;
         let chosen = if full { winner.clone() } else { loser.clone() };
         *own = chosen;
     }

@@ -15,15 +15,19 @@ use super::scope::{Address, Held, MUTATING, Scope, Variable, chart_of};
 /// What an expression gives.
 #[derive(Debug, Clone)]
 pub(super) enum Val {
-    Data(Traced),
+    Data(Rc<Traced>),
     Text(Rope),
     /// Something that is not followed, and why.
     Unknown(Rc<str>),
 }
 
 impl Val {
+    pub(super) fn of(node: Traced) -> Self {
+        Self::Data(Rc::new(node))
+    }
+
     pub(super) fn plain(value: Value) -> Self {
-        Self::Data(Traced {
+        Self::of(Traced {
             body: Body::Scalar(value),
             marks: Vec::new(),
         })
@@ -227,7 +231,7 @@ impl Run<'_> {
             return self.block(otherwise, scope, (None, Vec::new()), out);
         }
         for (k, item) in items {
-            let item = Val::Data(item);
+            let item = Val::of(item);
             let key = key.iter().map(|name| (name, Val::plain(k.clone())));
             let value = value.iter().map(|name| (name, item.clone()));
             let new = key.chain(value);
@@ -364,45 +368,50 @@ impl Run<'_> {
                 },
             },
         };
-        let chart = chart_of(&from).filter(|_| !self.library.changed.borrow().is_empty());
-        match (chart, self.field(from, keys)) {
+        let found = self.field(&from, keys);
+        if self.library.changed.borrow().is_empty() {
+            return found;
+        }
+        match (chart_of(&from), found) {
             (Some(chart), Val::Data(node)) => {
                 let keys = keys.clone();
-                Val::Data(self.as_changed(node, &Address { chart, keys }))
+                let node = node.as_ref().clone();
+                Val::of(self.as_changed(node, &Address { chart, keys }))
             }
             (_, value) => value,
         }
     }
 
-    fn field(&self, from: Val, keys: &[String]) -> Val {
-        let mut here = from;
+    /// What is below a value. Only what is asked for is copied: the dot may be all of a chart's
+    /// values.
+    fn field(&self, from: &Val, keys: &[String]) -> Val {
+        let mut here: &Traced = match from {
+            Val::Data(node) => node,
+            Val::Text(_) if !keys.is_empty() => return Val::Unknown(Rc::from("a field of a text")),
+            Val::Unknown(_) | Val::Text(_) => return from.clone(),
+        };
         for (place, key) in keys.iter().enumerate() {
-            let node = match here {
-                Val::Data(node) => node,
-                Val::Unknown(why) => return Val::Unknown(why),
-                Val::Text(_) => return Val::Unknown(Rc::from("a field of a text")),
+            // Helm fails on a field of nothing; so nothing is claimed.
+            let no_map = |place: usize| {
+                let path = keys[..=place].join(".");
+                let why = format!(".{path} in {}, below something that is no map", self.file);
+                Val::Unknown(Rc::from(why))
             };
-            here = match &node.body {
+            here = match &here.body {
                 Body::Map(fields) => match fields.get(key) {
-                    Some(next) => Val::Data(next.clone()),
-                    None => Val::nil(),
+                    Some(next) => next,
+                    None if place + 1 == keys.len() => return Val::nil(),
+                    None => return no_map(place + 1),
                 },
-                Body::Unknown(why) => Val::Unknown(Rc::from(why.as_str())),
-                Body::Digest(digest) => Val::Unknown(digest.why.clone()),
-                // Helm fails on a field of nothing; so nothing is claimed.
-                Body::Scalar(_) | Body::List(_) => {
-                    let path = keys[..=place].join(".");
-                    let why = format!(".{path} in {}, below something that is no map", self.file);
-                    return Val::Unknown(Rc::from(why));
-                }
+                Body::Unknown(why) => return Val::Unknown(Rc::from(why.as_str())),
+                Body::Digest(digest) => return Val::Unknown(digest.why.clone()),
+                Body::Scalar(_) | Body::List(_) => return no_map(place),
             };
         }
-        match &here {
-            Val::Data(Traced {
-                body: Body::Unknown(why),
-                ..
-            }) => Val::Unknown(Rc::from(why.as_str())),
-            _ => here,
+        match &here.body {
+            Body::Unknown(why) => Val::Unknown(Rc::from(why.as_str())),
+            _ if keys.is_empty() => from.clone(),
+            _ => Val::of(here.clone()),
         }
     }
 

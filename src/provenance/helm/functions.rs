@@ -150,7 +150,7 @@ fn choice(name: &str, arguments: &[Val]) -> Option<Val> {
             let found = map.fields()?.get(&word(key)?);
             Some(found.map_or_else(
                 || Val::plain(Value::String(String::new())),
-                |v| Val::Data(v.clone()),
+                |v| Val::of(v.clone()),
             ))
         }
         _ => None,
@@ -173,7 +173,7 @@ fn skipping(other: Val, empty: &Val) -> Val {
         text,
         Origin::Leaf {
             expression: Rc::from(""),
-            marks: node.marks,
+            marks: node.marks.clone(),
             skipped: below
                 .marks
                 .last()

@@ -98,7 +98,7 @@ pub(super) fn render(
         };
         let mut rope = Rope::default();
         let dot = release.dot(chart, file);
-        let done = run.nodes(nodes, &mut Scope::new(Val::Data(dot)), &mut rope);
+        let done = run.nodes(nodes, &mut Scope::new(Val::of(dot)), &mut rope);
         let done = match library.broken.borrow().clone() {
             Some(why) => Err(why),
             None => done,

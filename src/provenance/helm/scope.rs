@@ -206,7 +206,11 @@ impl Run<'_> {
     /// What is held of a chart, with what was changed in it since.
     pub(super) fn today(&self, value: Val, origin: &Held) -> Val {
         match (value, origin) {
-            (Val::Data(node), Held::Chart(address)) => Val::Data(self.as_changed(node, address)),
+            (Val::Data(node), Held::Chart(address))
+                if !self.library.changed.borrow().is_empty() =>
+            {
+                Val::of(self.as_changed(node.as_ref().clone(), address))
+            }
             (value, _) => value,
         }
     }

@@ -50,7 +50,7 @@ pub(in super::super) fn text(source: &str, dot: &Traced) -> Option<String> {
         inside: None,
     };
     let mut rope = Rope::default();
-    let mut scope = Scope::new(Val::Data(dot.clone()));
+    let mut scope = Scope::new(Val::of(dot.clone()));
     run.nodes(&nodes, &mut scope, &mut rope).ok()?;
     rope.unknown().is_none().then(|| rope.text())
 }

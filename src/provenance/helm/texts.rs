@@ -150,7 +150,7 @@ fn read(name: &str, arguments: &[Val]) -> Option<Val> {
         ("fromYaml" | "fromJson" | "fromYamlArray" | "fromJsonArray", [value]) => {
             let manifest = Manifest::parse(&word(value)?).ok()?;
             let value = manifest.value(&Address::document(0), &Path::default())?;
-            return Some(Val::Data(bare(&value)));
+            return Some(Val::of(bare(&value)));
         }
         ("splitList", [at, value]) => {
             let (at, value) = (word(at)?, word(value)?);
@@ -169,7 +169,7 @@ fn read(name: &str, arguments: &[Val]) -> Option<Val> {
         ("lookup", [_, _, _, _]) => Body::Map(std::collections::BTreeMap::new()),
         _ => return None,
     };
-    Some(Val::Data(Traced {
+    Some(Val::of(Traced {
         body,
         marks: Vec::new(),
     }))
