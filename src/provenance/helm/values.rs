@@ -12,7 +12,7 @@ use super::super::Subject;
 use super::super::files::{Reader, join, root_of};
 use super::super::place::Places;
 use super::super::source;
-use super::super::traced::{Act, Body, Mark, Traced};
+use super::super::traced::{Act, Body, Mark, Source, Traced};
 
 /// What the release is rendered with, besides the chart's own values.
 pub(in super::super) struct Given<'a> {
@@ -122,9 +122,8 @@ impl Given<'_> {
         {
             let name = node.text_at(&["name"]).unwrap_or_default();
             let path = node.text_at(&["path"]).unwrap_or_default();
-            let why = format!("{} sets {name} to the file {path}", self.place(node));
-            set(&mut all, name, Body::Unknown(why), &node.marks)
-                .map_err(|why| broken(self.place(node), why))?;
+            let (body, marks) = self.content(node, path);
+            set(&mut all, name, body, &marks).map_err(|why| broken(self.place(node), why))?;
         }
         Ok(all)
     }
@@ -140,6 +139,27 @@ impl Given<'_> {
             None if raw.starts_with('/') => join(root_of(self.subject.folder), raw),
             None => join(self.subject.folder, raw),
         }
+    }
+
+    /// The text of a file that a parameter is set to: the file as a whole is its place.
+    fn content(&self, node: &Traced, raw: &str) -> (Body, Vec<Mark>) {
+        let read = self.path(raw).and_then(|path| {
+            let manifest = self.reader.manifest(&path)?;
+            Some((path, manifest.text().to_owned()))
+        });
+        let Some((path, text)) = read else {
+            let why = format!("the file {raw} of {}, which is not here", self.place(node));
+            return (Body::Unknown(why), node.marks.clone());
+        };
+        let file = Mark {
+            source: Source::Text {
+                file: Rc::from(path),
+                at: 0,
+            },
+            act: Act::Written,
+            says: None,
+        };
+        (Body::Scalar(Value::String(text)), vec![file])
     }
 
     fn value_file(&self, node: &Traced) -> Result<Option<Traced>, Blocker> {

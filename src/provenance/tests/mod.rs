@@ -12,6 +12,7 @@ mod overrides;
 mod pinned;
 mod restoring;
 mod subcharts;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
