@@ -264,6 +264,58 @@ mod tests {
         assert_eq!(none, (Vec::new(), HistoryEnd::Root));
     }
 
+    /// Long lines of commits with a merge between them.
+    #[test]
+    fn long_lines_as_git_log_shows_them() {
+        let world = World::new();
+        let (_, clone) = world.remote_and_clone();
+        let repository = world.open(&clone);
+        let inner = &repository.inner;
+        let commit = |parents: &[Oid], number: i64, side: bool| {
+            let shown = number - number % 100 + i64::from(side) * 7;
+            let text = |text: String| inner.blob(text.as_bytes()).unwrap();
+            let mut folder = inner.treebuilder(None).unwrap();
+            folder
+                .insert("web.yaml", text(format!("v{shown}")), 0o100_644)
+                .unwrap();
+            folder
+                .insert("other.yaml", text(format!("{number}")), 0o100_644)
+                .unwrap();
+            let mut root = inner.treebuilder(None).unwrap();
+            root.insert("apps", folder.write().unwrap(), 0o40_000)
+                .unwrap();
+            let tree = inner.find_tree(root.write().unwrap()).unwrap();
+            let at = git2::Time::new(1_700_000_000 + number * 60, 0);
+            let who = git2::Signature::new("a", "a@example.org", &at).unwrap();
+            let parents: Vec<_> = parents
+                .iter()
+                .map(|id| inner.find_commit(*id).unwrap())
+                .collect();
+            let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
+            let message = format!("commit {number} {side}");
+            inner
+                .commit(None, &who, &who, &message, &tree, &parents)
+                .unwrap()
+        };
+        let mut tip = commit(&[], 0, false);
+        for number in 1..2500 {
+            tip = match number {
+                1201 => {
+                    let aside = commit(&[tip], 1200, true);
+                    commit(&[tip, aside], number, true)
+                }
+                _ => commit(&[tip], number, (1201..1250).contains(&number)),
+            };
+        }
+        let id = tip.to_string();
+        for path in ["apps/web.yaml", "apps/other.yaml"] {
+            let log = world.git(&clone, &["log", "--format=%s", &id, "--", path]);
+            let (found, end) = subjects(&repository, &commit_id(tip), path);
+            assert_eq!(found, log.lines().collect::<Vec<_>>());
+            assert_eq!((found.len() > 20, end), (true, HistoryEnd::Root));
+        }
+    }
+
     #[test]
     fn merges_as_git_log_shows_them() {
         let world = World::new();
