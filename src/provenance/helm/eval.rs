@@ -230,13 +230,18 @@ impl Run<'_> {
         if items.is_empty() {
             return self.block(otherwise, scope, (None, Vec::new()), out);
         }
+        let held = self.origin(pipe, "", scope);
         for (k, item) in items {
+            let held = held.below(&k);
             let item = Val::of(item);
-            let key = key.iter().map(|name| (name, Val::plain(k.clone())));
-            let value = value.iter().map(|name| (name, item.clone()));
+            let key = key.iter();
+            let key = key.map(|name| Variable::new(name.clone(), Val::plain(k.clone())));
+            let value = value.iter().map(|name| Variable {
+                origin: held.clone(),
+                ..Variable::new(name.clone(), item.clone())
+            });
             let new = key.chain(value);
-            let new = new.map(|(name, value)| Variable::new(name.clone(), value));
-            let dot = (item.clone(), Held::Unknown);
+            let dot = (item.clone(), held.clone());
             if self.block(body, scope, (Some(dot), new.collect()), out)? == Flow::Break {
                 break;
             }

@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 
+use serde_json::Value;
+
 use crate::manifest::{Path, Step};
 
 use super::super::traced::Traced;
@@ -77,6 +79,20 @@ pub(super) enum Held {
     Chart(Address),
     /// It is not known.
     Unknown,
+}
+
+impl Held {
+    /// Of an entry of it: a list's have no keys.
+    pub(super) fn below(&self, key: &Value) -> Self {
+        match (self, key) {
+            (Self::Chart(address), Value::String(key)) => {
+                let mut address = address.clone();
+                address.keys.push(key.clone());
+                Self::Chart(address)
+            }
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A value below the root of a chart, which is known by the folder of its templates.

@@ -70,6 +70,10 @@ fn a_value_that_others_hold_is_not_guessed() {
         ),
         ("  {{- $_ := set . \"own\" \"b\" }}\n  k: {{ .own }}", ""),
         (
+            "{{ range $n, $x := .Values.m }}{{ $_ := set $x \"a\" (ternary \"b\" \"c\" (eq $n \"one\")) }}{{ end }}  k: {{ .Values.m.one.a }}",
+            "m: {one: {a: x}}",
+        ),
+        (
             "  {{- $x := .Values.m }}{{ $_ := set .Values.m \"a\" \"b\" }}\n  k: {{ $x.a }}",
             "m: {a: x}",
         ),
