@@ -143,7 +143,11 @@ fn target_text(target: &Target, verb: &str, _style: Style) -> String {
     }
     let mut places = Vec::new();
     if !target.file.is_empty() {
-        places.push(format!("{}:{}", target.file, target.line));
+        // A rendered template has no lines of its own.
+        places.push(match target.line {
+            0 => target.file.clone(),
+            line => format!("{}:{line}", target.file),
+        });
     }
     places.extend(
         target
