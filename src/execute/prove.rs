@@ -130,7 +130,8 @@ pub async fn proved(clients: &Clients, sight: &Sight, decision: Decision) -> Dec
             after: &both.after,
         };
         let target = sight.observation.target.object();
-        let others = others(&prepared, &prepared.plan);
+        let mut others = others(&prepared, &prepared.plan);
+        others.extend(both.unstable.iter().cloned());
         let judged = proof(renderings, (&target, &prepared.desired), &others);
         judged.map_err(|why| Unrendered::Refused(format!("{}: {why}", both.by)))
     });

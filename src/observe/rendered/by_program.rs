@@ -26,6 +26,9 @@ pub struct Both {
     pub before: Vec<Value>,
     /// The objects of the tip with the change.
     pub after: Vec<Value>,
+    /// Objects that are rendered otherwise each time, as KIND/NAME: a generated certificate, a
+    /// random password.
+    pub unstable: Vec<String>,
 }
 
 /// Why there is no [`Both`].
@@ -61,24 +64,51 @@ pub async fn render_both(
     };
     let program = before.0.program;
     let programs = &clients.programs;
-    let (version, before, after) = tokio::join!(
+    let (version, printed, after) = tokio::join!(
         programs.version(program),
         objects(programs, &before),
         objects(programs, &after)
     );
-    let before = match before {
-        Ok(before) => before,
+    let printed = match printed {
+        Ok(printed) => printed,
         Err(why) => return Some(Err(Unrendered::Unknown(why))),
     };
+    let after = match after {
+        Ok(after) => after,
+        Err(why) => return Some(Err(Unrendered::Refused(why))),
+    };
+    // Where more than one object differs, some may do so whatever is in the files.
+    let unstable = match differing(&printed, &after).len() {
+        0 | 1 => Vec::new(),
+        _ => match objects(programs, &before).await {
+            Ok(again) => differing(&printed, &again),
+            Err(why) => return Some(Err(Unrendered::Unknown(why))),
+        },
+    };
     let version = version.unwrap_or_default();
-    Some(match after {
-        Ok(after) => Ok(Both {
-            by: format!("{program} {version}").trim_end().to_owned(),
-            before,
-            after,
-        }),
-        Err(why) => Err(Unrendered::Refused(why)),
-    })
+    Some(Ok(Both {
+        by: format!("{program} {version}").trim_end().to_owned(),
+        before: printed,
+        after,
+        unstable,
+    }))
+}
+
+/// The objects of the first list that the second has otherwise or not at all, as KIND/NAME.
+fn differing(one: &[Value], other: &[Value]) -> Vec<String> {
+    let text = |object: &Value, pointer: &str| {
+        let found = object.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_default().to_owned()
+    };
+    let missing = one.iter().filter(|object| !other.contains(object));
+    let name = |object: &Value| {
+        format!(
+            "{}/{}",
+            text(object, "/kind"),
+            text(object, "/metadata/name")
+        )
+    };
+    missing.map(name).collect()
 }
 
 /// The recipe of the tip with a change, and the files laid out for it.
