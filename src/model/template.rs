@@ -185,9 +185,15 @@ fn covers_map(own: &Map<String, Value>, live: &Map<String, Value>, extra: &mut u
 }
 
 fn covers_list(own: &[Value], live: &[Value], extra: &mut usize) -> bool {
+    // One volume may be mounted several times: what tells items apart is different in each.
+    let tells_apart = |key: &&str| {
+        let words = own.iter().map(|item| item.get(key).map(Value::to_string));
+        let words: Option<std::collections::BTreeSet<String>> = words.collect();
+        words.is_some_and(|words| !own.is_empty() && words.len() == own.len())
+    };
     let key = ["name", "containerPort", "mountPath", "key", "ip"]
         .into_iter()
-        .find(|key| !own.is_empty() && own.iter().all(|item| item.get(key).is_some()));
+        .find(tells_apart);
     let Some(key) = key else {
         return own.len() == live.len()
             && own
@@ -367,5 +373,20 @@ mod tests {
             live("a/b:1", json!([{"name": "A", "value": "sekret"}]))
         );
         assert!(!text.contains("sekret"), "{text}");
+    }
+
+    /// One volume that is mounted at two places.
+    #[test]
+    fn mounts_are_told_apart_by_their_path() {
+        let mounts = |paths: [&str; 2]| {
+            let mounts = paths.map(|path| json!({"name": "data", "mountPath": path}));
+            PodTemplate::new(
+                json!({"spec": {"containers": [{"name": "a", "volumeMounts": mounts}]}}),
+            )
+        };
+        let own = mounts(["/tmp", "/run"]);
+        assert!(own.covers(&own).is_some());
+        assert!(own.covers(&mounts(["/run", "/tmp"])).is_some());
+        assert!(own.covers(&mounts(["/tmp", "/srv"])).is_none());
     }
 }
