@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod model;
 pub mod observe;
 pub mod plan;
+mod process;
 pub mod programs;
 pub mod provenance;
 mod remember;

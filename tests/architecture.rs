@@ -78,7 +78,7 @@ const ROOMS: [Room; 19] = [
     },
     Room {
         name: "git",
-        may: &["model", "remember"],
+        may: &["model", "process", "remember"],
         pure: false,
     },
     Room {
@@ -88,12 +88,12 @@ const ROOMS: [Room; 19] = [
     },
     Room {
         name: "programs",
-        may: &["model"],
+        may: &["model", "process"],
         pure: false,
     },
     Room {
         name: "tracker",
-        may: &["model"],
+        may: &["model", "process"],
         pure: false,
     },
     Room {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::config::Config;
 use super::error::GitError;
 use crate::model::{CommitId, plain};
+use crate::process::on_path;
 use crate::remember::Remember;
 
 /// How long the `git` program may take.
@@ -154,7 +155,10 @@ impl Git {
     #[must_use]
     pub fn new(env: HashMap<OsString, OsString>) -> Self {
         Self {
-            program: on_path(&env).unwrap_or_else(|| PathBuf::from("git")),
+            program: env
+                .get(OsStr::new("PATH"))
+                .and_then(|path| on_path(path, "git"))
+                .unwrap_or_else(|| PathBuf::from("git")),
             env: Arc::new(env),
             terminal_prompt: false,
             limits: Limits::default(),
@@ -299,26 +303,6 @@ impl Git {
         }
         GitError::io(format!("cannot start git {}", call.name()), error)
     }
-}
-
-/// The `git` that the environment's `PATH` leads to. With a name alone the standard library searches
-/// in the child, which it can only do in a copy of this process (`fork`) and not with
-/// `posix_spawn`: several times slower for a process of this size.
-#[cfg(unix)]
-fn on_path(env: &HashMap<OsString, OsString>) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folders = std::env::split_paths(env.get(OsStr::new("PATH"))?);
-    let is_program = |path: &PathBuf| {
-        let facts = std::fs::metadata(path);
-        facts.is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
-    };
-    let absolute = folders.filter(|folder| folder.is_absolute());
-    absolute.map(|folder| folder.join("git")).find(is_program)
-}
-
-#[cfg(not(unix))]
-fn on_path(_: &HashMap<OsString, OsString>) -> Option<PathBuf> {
-    None
 }
 
 impl fmt::Debug for Git {

@@ -53,7 +53,7 @@ pub use rights::{Right, Rights};
 pub use safe::{MASK, mask_env, mask_object, mask_text, mask_url, plain};
 pub use sourcing::{
     ApplicationSet, At, Capabilities, Deployer, Elsewhere, Generator, Lands, Maker, Making, Pinned,
-    Sourcing,
+    Sourcing, lies_in, split_root,
 };
 pub use template::{Coverage, PodTemplate};
 pub use trigger::{Levels, RequestCounter, Severity, TriggerId, TriggerRules};

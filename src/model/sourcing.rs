@@ -18,6 +18,28 @@ pub struct Elsewhere {
     pub at: At,
 }
 
+/// The root of a path among the files of several repositories, and what is behind it: the root of
+/// another one ends with the second `//`, that of the repository at hand is empty.
+#[must_use]
+pub fn split_root(path: &str) -> (&str, &str) {
+    match path.rfind("//") {
+        Some(at) if at > 0 && path.starts_with("//") => path.split_at(at + 2),
+        _ => ("", path),
+    }
+}
+
+/// Whether such a path lies below such a folder.
+#[must_use]
+pub fn lies_in(path: &str, folder: &str) -> bool {
+    let ((root, own), (other, above)) = (split_root(path), split_root(folder));
+    let below = own.strip_prefix(above);
+    root == other
+        && match above {
+            "" => !own.is_empty(),
+            _ => below.is_some_and(|rest| rest.starts_with('/')),
+        }
+}
+
 /// Which commit of another repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum At {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::PodTemplate;
+use super::{ObjectRef, PodTemplate};
 
 /// How a workload's pods depend on an object; `Ord` by how soon they have a change of it, the latest
 /// last.
@@ -16,6 +16,14 @@ pub enum Usage {
     /// Containers take it at their start (environment, or a mount with `subPath`, which the kubelet
     /// does not update): running pods keep the old values.
     AtStart,
+}
+
+impl ObjectRef {
+    /// Whether pods may use such an object.
+    #[must_use]
+    pub fn may_be_used(&self) -> bool {
+        self.group.is_empty() && ["ConfigMap", "Service"].contains(&self.kind.as_str())
+    }
 }
 
 impl PodTemplate {

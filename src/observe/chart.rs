@@ -103,39 +103,51 @@ pub(super) async fn subcharts(
             versions.push(own.version);
         }
     }
+    let all = of_chart
+        .into_iter()
+        .map(|((from, chart), versions)| subchart((clients, scope), (from, chart), versions));
     let mut found = Vec::new();
-    for ((from, chart), versions) in of_chart {
-        let address = chart_address(&from, &chart);
-        let Ok(url) = RemoteUrl::parse(&address) else {
-            continue;
-        };
-        let (repository, remote) = clients.git.kept(&scope.cache, &url)?;
-        let now = versions.first().cloned();
-        let kept = (&repository, remote.name.as_str());
-        let failed = fetch(kept, (&from, &chart), versions).await?;
-        let place = mask_url(&from);
-        let what = format!("subchart {chart} of {place}");
-        match failed {
-            Err(message) => gaps.push(Gap {
-                what,
-                reason: GapReason::Invalid,
-                message,
-            }),
-            // What an earlier commit named only ends the history there.
-            Ok(failed) => gaps.extend(
-                failed
-                    .iter()
-                    .filter(|(version, _)| now.as_ref() == Some(version))
-                    .map(|(_, error)| chart_gap(what.clone(), error)),
-            ),
-        }
-        found.push(Elsewhere {
-            root: format!("//{address}@"),
-            clone: repository.git_dir().display().to_string(),
-            at: At::Revision(remote.name),
-        });
+    for one in join_all(all).await {
+        let (elsewhere, missing) = one?;
+        found.extend(elsewhere);
+        gaps.extend(missing);
     }
     Ok(found)
+}
+
+/// One of them, and why it cannot be read at the tip. What an earlier commit named only ends the
+/// history there.
+async fn subchart(
+    (clients, scope): (&Clients, &Scope),
+    (from, chart): (String, String),
+    versions: Vec<String>,
+) -> Result<(Option<Elsewhere>, Option<Gap>), GitError> {
+    let address = chart_address(&from, &chart);
+    let Ok(url) = RemoteUrl::parse(&address) else {
+        return Ok((None, None));
+    };
+    let (repository, remote) = clients.git.kept(&scope.cache, &url)?;
+    let now = versions.first().cloned();
+    let kept = (&repository, remote.name.as_str());
+    let what = format!("subchart {chart} of {}", mask_url(&from));
+    let gap = match fetch(kept, (&from, &chart), versions).await? {
+        Err(message) => Some(Gap {
+            what,
+            reason: GapReason::Invalid,
+            message,
+        }),
+        Ok(failed) => {
+            let mut failed = failed.iter();
+            let own = failed.find(|(version, _)| now.as_ref() == Some(version));
+            own.map(|(_, error)| chart_gap(what, error))
+        }
+    };
+    let elsewhere = Elsewhere {
+        root: format!("//{address}@"),
+        clone: repository.git_dir().display().to_string(),
+        at: At::Revision(remote.name),
+    };
+    Ok((Some(elsewhere), gap))
 }
 
 /// The published subcharts that the tip names, then those that earlier commits did.

@@ -1,6 +1,7 @@
 //! A `targetRevision` that is a range of versions: what ships is decided where they are published.
 
 use crate::model::{Application, Blocker, mask_url};
+use crate::provenance::is_exact;
 
 /// The blocker of a source that follows a range; `None` where it names one revision.
 pub(super) fn blocker(application: &Application, index: usize) -> Option<Blocker> {
@@ -8,7 +9,7 @@ pub(super) fn blocker(application: &Application, index: usize) -> Option<Blocker
     let written = source.target_revision.as_str();
     let is_chart = !source.chart.is_empty();
     let is_range = match is_chart {
-        true => !is_version(written),
+        true => !is_exact(written),
         false => is_constraint(written),
     };
     if !is_range {
@@ -35,15 +36,6 @@ pub(super) fn blocker(application: &Application, index: usize) -> Option<Blocker
         ),
         hint,
     ))
-}
-
-/// Whether Argo CD takes a chart's revision as it is (3.2, `versions.IsVersion`).
-fn is_version(text: &str) -> bool {
-    let core = text.strip_prefix('v').unwrap_or(text);
-    let core = core.split(['-', '+']).next().unwrap_or_default();
-    let mut numbers = core.split('.');
-    numbers.clone().count() == 3
-        && numbers.all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether a revision of a repository can be nothing but a range: no branch and no tag has such a

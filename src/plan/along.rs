@@ -20,9 +20,7 @@ pub(super) fn along(
         .iter()
         .flat_map(|file| changed_objects(&file.before, &file.after, &target.namespace));
     let rendered = also.iter().map(|touched| touched.object.clone());
-    let rendered = rendered.filter(|object| {
-        object.group.is_empty() && ["ConfigMap", "Service"].contains(&object.kind.as_str())
-    });
+    let rendered = rendered.filter(ObjectRef::may_be_used);
     let here = rendered.map(|mut object| {
         if object.namespace.is_empty() {
             object.namespace.clone_from(&target.namespace);

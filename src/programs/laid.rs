@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::model::Recipe;
+use crate::model::{Recipe, split_root};
 
 /// More than this is not laid out, in bytes and in files: a source that needs it is left unproved.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -73,7 +73,7 @@ impl Laid {
 
     /// Where a file of the repositories is laid out.
     pub(super) fn place(&self, path: &str) -> Result<PathBuf, Error> {
-        let (root, rest) = split(path);
+        let (root, rest) = split_root(path);
         let known = self.roots.iter().position(|known| known == root);
         let known = known.ok_or_else(|| Error::Files(format!("{path} is in none of them")))?;
         let rest = Path::new(rest);
@@ -85,7 +85,7 @@ impl Laid {
     }
 
     fn know(&mut self, path: &str) {
-        let (root, _) = split(path);
+        let (root, _) = split_root(path);
         if !self.roots.iter().any(|known| known == root) {
             self.roots.push(root.to_owned());
         }
@@ -94,12 +94,4 @@ impl Laid {
 
 fn failed(error: std::io::Error) -> Error {
     Error::Files(error.to_string())
-}
-
-/// The root of another repository, `//label//`, and the path behind it.
-fn split(path: &str) -> (&str, &str) {
-    match path.rfind("//") {
-        Some(at) if at > 0 && path.starts_with("//") => path.split_at(at + 2),
-        _ => ("", path),
-    }
 }

@@ -10,19 +10,15 @@ mod tests;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 pub use laid::Laid;
 
 use crate::model::{Argument, Program, Recipe, mask_text, plain};
-
-/// No answer of a program is read further than this: 64 MiB.
-const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
+use crate::process::{on_path, output};
 
 /// How long one call may take, unless set.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -92,15 +88,7 @@ impl Programs {
     /// Whether a program is there.
     #[must_use]
     pub fn has(&self, program: Program) -> bool {
-        self.find(program).is_some()
-    }
-
-    /// A relative folder on the `PATH` could be one of the repository: it is left out.
-    fn find(&self, program: Program) -> Option<PathBuf> {
-        std::env::split_paths(&self.path)
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join(program.name()))
-            .find(|file| is_executable(file))
+        on_path(&self.path, program.name()).is_some()
     }
 
     /// The program's version, in its own words.
@@ -151,37 +139,27 @@ impl Programs {
         folder: &Path,
         home: &Path,
     ) -> Result<String, Error> {
-        let file = self.find(program).ok_or(Error::Missing(program))?;
-        let mut child = Command::new(file)
+        let file = on_path(&self.path, program.name()).ok_or(Error::Missing(program))?;
+        let mut command = Command::new(file);
+        command
             .args(arguments)
             .current_dir(folder)
             .env_clear()
-            .envs(environment(home))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| Error::Start {
-                program,
-                reason: error.to_string(),
-            })?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let whole = async {
-            let (stdout, stderr) = tokio::join!(slurp(stdout), slurp(stderr));
-            (child.wait().await, stdout, stderr)
-        };
-        let Ok((status, stdout, stderr)) = tokio::time::timeout(self.limit, whole).await else {
-            return Err(Error::TimedOut {
-                program,
-                seconds: self.limit.as_secs(),
-            });
-        };
-        match status {
-            Ok(status) if status.success() => Ok(stdout),
+            .envs(environment(home));
+        let ended = output(&mut command, Instant::now() + self.limit).await;
+        let ended = ended.map_err(|error| Error::Start {
+            program,
+            reason: error.to_string(),
+        })?;
+        let ended = ended.ok_or(Error::TimedOut {
+            program,
+            seconds: self.limit.as_secs(),
+        })?;
+        match ended.status {
+            Some(status) if status.success() => Ok(ended.stdout),
             _ => Err(Error::Failed {
                 program,
-                text: last_words(&stderr, home),
+                text: last_words(&ended.stderr, home),
             }),
         }
     }
@@ -217,24 +195,4 @@ fn last_words(stderr: &str, home: &Path) -> String {
         true => "nothing, and ended with an error".to_owned(),
         false => mask_text(&plain(&last)),
     }
-}
-
-async fn slurp(from: Option<impl AsyncRead + Unpin>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(from) = from {
-        let _ = from.take(LONGEST_ANSWER).read_to_end(&mut bytes).await;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[cfg(unix)]
-fn is_executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    let found = std::fs::metadata(file);
-    found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(file: &Path) -> bool {
-    file.is_file()
 }

@@ -1,7 +1,5 @@
-use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
-
 use super::*;
+use std::os::unix::fs::PermissionsExt;
 
 /// A folder with programs of the test's own, and what finds them.
 fn programs(scripts: &[(&str, &str)]) -> (tempfile::TempDir, Programs) {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::manifest::Manifest;
+use crate::model::split_root;
 
 /// Files of one commit, by path from the repository's root. A rendering may take files of other
 /// repositories too: their paths begin with a [`root`].
@@ -39,10 +40,7 @@ pub fn parted(path: &str) -> (Option<&str>, &str) {
 
 /// The root of a path: empty for the repository at hand.
 pub(super) fn root_of(path: &str) -> &str {
-    match path.rfind("//") {
-        Some(at) if at > 0 && path.starts_with("//") => &path[..at + 2],
-        _ => "",
-    }
+    split_root(path).0
 }
 
 /// A folder without `.` and `..`.

@@ -40,7 +40,7 @@ pub use application_set::generated;
 pub use edit::{edit_to, touched};
 pub use explain::explain;
 pub use files::{Files, PACKED, parted, root};
-pub use helm::{Published, chart_address, published};
+pub use helm::{Published, chart_address, is_exact, published};
 pub use home::deciding_file;
 pub use making::{is_as_made, rest};
 pub use outcome::{Edited, Explanation, FileEdit, Link, Place, Role, Touched};
@@ -276,18 +276,17 @@ pub fn render(files: &dyn Files, subject: &Subject<'_>) -> Result<Rendered, Bloc
     for gap in &rendering.gaps {
         unknown.push((gap.reach.clone(), gap.blocker.message.clone()));
     }
-    let mut digests = Vec::new();
-    rendering.target.digests(&Path::default(), &mut digests);
     let beside = rendering.others.iter().filter_map(|other| {
         let mut object = edit::object_of(other);
         if object.namespace.is_empty() {
             object.namespace.clone_from(&subject.target.namespace);
         }
-        let is_used = object.group.is_empty() && ["ConfigMap", "Service"].contains(&&*object.kind);
-        is_used.then(|| Some((object, other.comparable()?)))?
+        object
+            .may_be_used()
+            .then(|| Some((object, other.comparable()?)))?
     });
     Ok(Rendered {
-        digests,
+        digests: rendering.target.digests(),
         beside: beside.collect(),
         tool: rendering.tool,
         object: rendering.target.value().unwrap_or(Value::Null),

@@ -4,9 +4,9 @@
 use serde_json::Value;
 
 use crate::manifest::{Address, Path};
-use crate::model::{Argument, Program, Recipe};
+use crate::model::{Argument, Program, Recipe, lies_in, split_root};
 
-use super::files::{Files, Reader, join, parted, root_of};
+use super::files::{Files, Reader, join};
 use super::helm::{Given, published};
 use super::kustomize::kustomizations;
 use super::place::Places;
@@ -68,22 +68,14 @@ pub fn recipe(files: &dyn Files, subject: &Subject<'_>) -> Result<Option<Recipe>
 /// The folders of everything that was read, without those that lie in another one.
 fn folders(reader: &Reader<'_>, own: &str) -> Vec<String> {
     let above = |path: &str| {
-        let root = root_of(path);
-        let last = path[root.len()..].rfind('/');
-        last.map_or_else(|| root.to_owned(), |at| path[..root.len() + at].to_owned())
+        let (root, own) = split_root(path);
+        let above = own.rsplit_once('/').map_or("", |(above, _)| above);
+        format!("{root}{above}")
     };
     let mut all: Vec<String> = reader.inputs().iter().map(|path| above(path)).collect();
     all.push(own.to_owned());
     all.sort();
     all.dedup();
-    let lies_in = |path: &str, other: &str| {
-        let below = path.strip_prefix(other);
-        path != other
-            && parted(path).0 == parted(other).0
-            && (other.is_empty()
-                || other.ends_with("//")
-                || below.is_some_and(|rest| rest.starts_with('/')))
-    };
     let is_outer = |path: &&String| !all.iter().any(|other| lies_in(path, other));
     all.iter().filter(is_outer).cloned().collect()
 }
@@ -266,26 +258,14 @@ fn kustomize(
     if !replicas.is_empty() {
         edit(&["set", "replicas"], replicas)?;
     }
-    for (key, what, force) in [
-        ("commonLabels", "label", "forceCommonLabels"),
-        ("commonAnnotations", "annotation", "forceCommonAnnotations"),
+    for (key, what) in [
+        ("commonLabels", "label"),
+        ("commonAnnotations", "annotation"),
     ] {
         let pairs = pairs(full(section, key));
-        if pairs.is_empty() {
-            continue;
+        if !pairs.is_empty() {
+            edit(&added(section, what), pairs)?;
         }
-        let mut call = vec!["add", what];
-        let is_label = what == "label";
-        for (flagged, word) in [
-            (force, "--force"),
-            ("labelWithoutSelector", "--without-selector"),
-            ("labelIncludeTemplates", "--include-templates"),
-        ] {
-            if flag(section, flagged) && (flagged == force || is_label) {
-                call.push(word);
-            }
-        }
-        edit(&call, pairs)?;
     }
     if let Some(namespace) = own("namespace") {
         edit(&["set", "namespace", "--"], vec![namespace])?;
@@ -302,6 +282,23 @@ fn kustomize(
     patches(recipe, reader, full(section, "patches"))?;
     recipe.calls.push(["build", "."].map(text).into());
     Ok(())
+}
+
+/// How labels or annotations are added.
+fn added<'w>(section: Option<&Traced>, what: &'w str) -> Vec<&'w str> {
+    let flags: &[(&str, &str)] = match what {
+        "label" => &[
+            ("forceCommonLabels", "--force"),
+            ("labelWithoutSelector", "--without-selector"),
+            ("labelIncludeTemplates", "--include-templates"),
+        ],
+        _ => &[("forceCommonAnnotations", "--force")],
+    };
+    let given = flags.iter().filter(|(key, _)| flag(section, key));
+    ["add", what]
+        .into_iter()
+        .chain(given.map(|(_, word)| *word))
+        .collect()
 }
 
 /// `name:value` of each entry.

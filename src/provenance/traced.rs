@@ -228,6 +228,14 @@ impl Traced {
         }
     }
 
+    /// A value that no place has set.
+    pub(super) const fn bare(body: Body) -> Self {
+        Self {
+            body,
+            marks: Vec::new(),
+        }
+    }
+
     /// One object of a file.
     pub(super) fn of_file(
         manifest: &Manifest,
@@ -244,33 +252,28 @@ impl Traced {
         Some(Self::of(&value, &Source::File(spot), act))
     }
 
-    /// What stands here: unknown parts left out.
+    /// What stands here: unknown parts and digests left out.
     pub(super) fn value(&self) -> Option<Value> {
-        Some(match &self.body {
-            Body::Scalar(value) => value.clone(),
-            Body::List(items) => items.iter().filter_map(Self::value).collect(),
-            Body::Map(fields) => Value::Object(
-                fields
-                    .iter()
-                    .filter_map(|(key, item)| Some((key.clone(), item.value()?)))
-                    .collect(),
-            ),
-            Body::Unknown(_) | Body::Digest(_) => return None,
-        })
+        self.with_digests(&|_| None)
     }
 
     /// As [`Self::value`], with what each digest is made of in its place: for comparing.
     pub(super) fn comparable(&self) -> Option<Value> {
+        self.with_digests(&|digest| Some(Value::String(digest.of.to_string())))
+    }
+
+    fn with_digests(&self, shown: &impl Fn(&Digest) -> Option<Value>) -> Option<Value> {
+        let below = |item: &Self| item.with_digests(shown);
         Some(match &self.body {
-            Body::Digest(digest) => Value::String(digest.of.to_string()),
-            Body::List(items) => items.iter().filter_map(Self::comparable).collect(),
-            Body::Map(fields) => Value::Object(
-                fields
-                    .iter()
-                    .filter_map(|(key, item)| Some((key.clone(), item.comparable()?)))
-                    .collect(),
-            ),
-            Body::Scalar(_) | Body::Unknown(_) => return self.value(),
+            Body::Scalar(value) => value.clone(),
+            Body::List(items) => items.iter().filter_map(below).collect(),
+            Body::Map(fields) => {
+                let fields = fields.iter();
+                let fields = fields.filter_map(|(key, item)| Some((key.clone(), below(item)?)));
+                Value::Object(fields.collect())
+            }
+            Body::Unknown(_) => return None,
+            Body::Digest(digest) => return shown(digest),
         })
     }
 
@@ -372,39 +375,40 @@ impl Traced {
         }
     }
 
-    /// The unknown fields at and below this one.
+    /// The unknown fields at and below this one, with the reason.
     pub(super) fn unknown(&self, at: &Path, found: &mut Vec<(Path, String)>) {
-        match &self.body {
-            Body::Unknown(why) => found.push((at.clone(), why.clone())),
-            Body::Scalar(_) | Body::Digest(_) => {}
-            Body::Map(fields) => {
-                for (key, item) in fields {
-                    item.unknown(&at.key(key), found);
-                }
+        self.leaves(at, &mut |at, body| {
+            if let Body::Unknown(why) = body {
+                found.push((at.clone(), why.clone()));
             }
-            Body::List(items) => {
-                for (place, item) in items.iter().enumerate() {
-                    item.unknown(&at.child(Step::Index(place)), found);
-                }
-            }
-        }
+        });
     }
 
-    /// The digests at and below this one.
-    pub(super) fn digests(&self, at: &Path, found: &mut Vec<Path>) {
+    /// The digests in it.
+    pub(super) fn digests(&self) -> Vec<Path> {
+        let mut found = Vec::new();
+        self.leaves(&Path::default(), &mut |at, body| {
+            if matches!(body, Body::Digest(_)) {
+                found.push(at.clone());
+            }
+        });
+        found
+    }
+
+    /// Everything at and below this one that is no collection.
+    fn leaves(&self, at: &Path, each: &mut impl FnMut(&Path, &Body)) {
         match &self.body {
-            Body::Digest(_) => found.push(at.clone()),
-            Body::Scalar(_) | Body::Unknown(_) => {}
             Body::Map(fields) => {
                 for (key, item) in fields {
-                    item.digests(&at.key(key), found);
+                    item.leaves(&at.key(key), each);
                 }
             }
             Body::List(items) => {
                 for (place, item) in items.iter().enumerate() {
-                    item.digests(&at.child(Step::Index(place)), found);
+                    item.leaves(&at.child(Step::Index(place)), each);
                 }
             }
+            leaf => each(at, leaf),
         }
     }
 

@@ -37,9 +37,7 @@ pub fn plan_text(plan: &Plan, style: Style) -> String {
             out.push_str(&diff_text(&file.diff));
         }
     }
-    if let Some(proof) = &plan.proof {
-        out.push_str(&proof_text(proof));
-    }
+    out.push_str(&plan.proof.as_ref().map(proof_text).unwrap_or_default());
     if let Some(code) = &plan.code {
         out.push_str(&code_text(code));
     }

@@ -1,16 +1,12 @@
 //! Running the program: no shell, no input, a time limit.
 
 use std::ffi::OsString;
-use std::process::Stdio;
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::{Error, Tracker};
-
-/// No answer of a tracker is read further than this: 64 MiB.
-const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
+use crate::process::output;
 
 /// What a run of the program came to.
 #[derive(Debug)]
@@ -51,38 +47,23 @@ impl Tracker {
             directory: self.directory.display().to_string(),
             reason: error.to_string(),
         })?;
-        let mut child = Command::new(&self.program)
-            .args(args)
-            .current_dir(folder)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| Error::NotInstalled {
-                program: self.program.display().to_string(),
-                reason: error.to_string(),
-            })?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let whole = async {
-            let (stdout, stderr) = tokio::join!(slurp(stdout), slurp(stderr));
-            (child.wait().await, stdout, stderr)
-        };
-        let ended = tokio::time::timeout_at(deadline.into(), whole).await;
-        let Ok((status, stdout, stderr)) = ended else {
-            return Err(Error::TimedOut {
-                program: self.program.display().to_string(),
-                what: what.to_owned(),
-                limit: self.limit,
-            });
-        };
-        let status = status.ok();
+        let mut command = Command::new(&self.program);
+        command.args(args).current_dir(folder).env("NO_COLOR", "1");
+        let ended = output(&mut command, deadline).await;
+        let ended = ended.map_err(|error| Error::NotInstalled {
+            program: self.program.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let ended = ended.ok_or_else(|| Error::TimedOut {
+            program: self.program.display().to_string(),
+            what: what.to_owned(),
+            limit: self.limit,
+        })?;
         Ok(Run {
-            code: status.and_then(|status| status.code()),
-            signal: status.and_then(signal),
-            stdout,
-            stderr,
+            code: ended.status.and_then(|status| status.code()),
+            signal: ended.status.and_then(signal),
+            stdout: ended.stdout,
+            stderr: ended.stderr,
         })
     }
 }
@@ -95,12 +76,4 @@ fn signal(status: std::process::ExitStatus) -> Option<i32> {
 #[cfg(not(unix))]
 const fn signal(_: std::process::ExitStatus) -> Option<i32> {
     None
-}
-
-async fn slurp(from: Option<impl AsyncRead + Unpin>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(from) = from {
-        let _ = from.take(LONGEST_ANSWER).read_to_end(&mut bytes).await;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -187,6 +187,15 @@ mod tests {
             "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "m", "image": format!("web:{tag}")}]}}}})
     }
 
+    fn target() -> ObjectRef {
+        let web = WorkloadRef {
+            kind: WorkloadKind::Deployment,
+            namespace: "a".into(),
+            name: "web".into(),
+        };
+        web.object()
+    }
+
     fn by_argo<'a>(before: &'a [Value], after: &'a [Value]) -> Renderings<'a> {
         Renderings {
             by: "Argo CD",
@@ -202,12 +211,7 @@ mod tests {
 
     #[test]
     fn only_what_was_planned_may_differ() {
-        let target = WorkloadRef {
-            kind: WorkloadKind::Deployment,
-            namespace: "a".into(),
-            name: "web".into(),
-        }
-        .object();
+        let target = target();
         let template = |tag: &str| PodTemplate::new(web(tag)["spec"]["template"].clone());
         let desired = Desired::of_template(template("1"), template("2"));
         let before = [web("2"), service(80)];
@@ -241,12 +245,7 @@ mod tests {
     /// A digest in the target follows what is compared besides.
     #[test]
     fn a_digest_may_differ() {
-        let target = WorkloadRef {
-            kind: WorkloadKind::Deployment,
-            namespace: "a".into(),
-            name: "web".into(),
-        }
-        .object();
+        let target = target();
         let digested = |tag: &str, sum: &str| {
             let mut object = web(tag);
             object["spec"]["template"]["metadata"] =
@@ -269,12 +268,7 @@ mod tests {
 
     #[test]
     fn of_another_program_only_the_change_counts() {
-        let target = WorkloadRef {
-            kind: WorkloadKind::Deployment,
-            namespace: "a".into(),
-            name: "web".into(),
-        }
-        .object();
+        let target = target();
         let template = |tag: &str| PodTemplate::new(web(tag)["spec"]["template"].clone());
         let desired = Desired::of_template(template("1"), template("2"));
         // Its own version of Kubernetes shows in a field that the commit leaves alone.

@@ -10,7 +10,7 @@ use super::files::CommitFiles;
 use super::opened;
 use crate::git::{GitError, Repository, RepositoryPath};
 use crate::manifest::{Manifest, Path};
-use crate::model::{CommitId, Observation, Recipe};
+use crate::model::{CommitId, Observation, Recipe, lies_in};
 use crate::programs::{Laid, Programs};
 use crate::provenance::{self, Files, Subject};
 
@@ -191,16 +191,6 @@ fn laid_out(files: &CommitFiles<'_>, changed: &Changed, recipe: &Recipe) -> Resu
         }
     }
     Ok(laid)
-}
-
-fn lies_in(path: &str, folder: &str) -> bool {
-    match folder {
-        "" => !path.starts_with("//"),
-        _ if folder.ends_with("//") => path.starts_with(folder),
-        _ => path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with('/')),
-    }
 }
 
 /// The objects that a program prints.

@@ -72,7 +72,8 @@ impl Shipped {
         let others = opened(repository, &rendered.elsewhere)?;
         let object = CommitFiles::at((repository, commit), &others)
             .ask(|files| provenance::render(files, &subject).ok())?;
-        Ok(object.and_then(|rendered| fields(&rendered.object)))
+        let told = object.filter(|rendered| untold(rendered).is_none());
+        Ok(told.and_then(|rendered| fields(&rendered.object)))
     }
 
     /// Whether live Applications have what their makers make at a commit: the target's own first,

@@ -11,8 +11,8 @@ use super::{Found, Seat, fields, inputs, untold};
 use crate::git::{GitError, Repository};
 use crate::manifest::to_yaml;
 use crate::model::{
-    ArgoView, Commit, CommitId, HistoryEnd, Lands, ObjectRef, Observation, PodTemplate, SideChange,
-    TemplateState, UsedChange,
+    ArgoView, Commit, CommitId, DocumentFields, HistoryEnd, Lands, ObjectRef, Observation,
+    PodTemplate, SideChange, TemplateState, UsedChange,
 };
 use crate::observe::Scope;
 use crate::observe::states::{Walked, Wanted, end_of, enough};
@@ -32,6 +32,8 @@ pub(super) struct Past {
     pins: Vec<Option<String>>,
     /// Changes of what the target's pods use, newest first.
     pub(super) used: Vec<UsedChange>,
+    /// The commit that was taken last, with the objects beside the target.
+    last: Option<(Commit, Beside)>,
 }
 
 /// The object at every commit that changed one of today's inputs in the repository at hand. The
@@ -60,8 +62,8 @@ pub(super) fn walk(
         lent: Texts::new(),
         pins: Vec::new(),
         used: Vec::new(),
+        last: None,
     };
-    let mut newer: Option<(Commit, Beside)> = None;
     let mut ended = None;
     let paths = paths(found);
     let mut looks = 0;
@@ -82,32 +84,10 @@ pub(super) fn walk(
             ended = Some(HistoryEnd::Root);
             return Ok(ControlFlow::Break(()));
         };
-        let commit = repository.commit(id)?;
-        if let (Some((changed, objects)), Some(state)) = (&newer, past.walked.states.first()) {
-            let used = used_changes((objects, &rendered.beside), &state.template);
-            past.used.extend(used.map(|object| UsedChange {
-                object: object.clone(),
-                path: Arc::from(file),
-                commit: changed.clone(),
-            }));
+        if past.is_enough(&fields, &wanted) {
+            return Ok(ControlFlow::Break(()));
         }
-        newer = Some((commit.clone(), rendered.beside.clone()));
-        match past.walked.states.last_mut() {
-            Some(newer) if newer.template == fields.template => newer.commit = commit,
-            _ => {
-                if enough(&past.walked.states, &wanted) {
-                    return Ok(ControlFlow::Break(()));
-                }
-                past.walked.states.push(TemplateState {
-                    commit,
-                    path: file.to_owned(),
-                    text: Arc::from(to_yaml(&rendered.object)),
-                    template: fields.template,
-                    replicas: fields.replicas,
-                });
-                past.keep(rendered, texts);
-            }
-        }
+        past.take(repository.commit(id)?, (rendered, fields), (texts, file));
         Ok(ControlFlow::Continue(()))
     })?;
     past.walked.end = ended.unwrap_or(end_of(&end));
@@ -153,6 +133,44 @@ fn paths(found: &Found) -> BTreeSet<String> {
 }
 
 impl Past {
+    /// Whether a commit with these fields would be a state more than is wanted.
+    fn is_enough(&self, fields: &DocumentFields, wanted: &Wanted<'_>) -> bool {
+        let last = self.walked.states.last();
+        last.is_none_or(|last| last.template != fields.template)
+            && enough(&self.walked.states, wanted)
+    }
+
+    /// Takes the next older commit.
+    fn take(
+        &mut self,
+        commit: Commit,
+        (rendered, fields): (Rendered, DocumentFields),
+        (texts, file): (Texts, &str),
+    ) {
+        if let (Some((changed, objects)), Some(state)) = (&self.last, self.walked.states.first()) {
+            let used = used_changes((objects, &rendered.beside), &state.template);
+            self.used.extend(used.map(|object| UsedChange {
+                object: object.clone(),
+                path: Arc::from(file),
+                commit: changed.clone(),
+            }));
+        }
+        self.last = Some((commit.clone(), rendered.beside.clone()));
+        match self.walked.states.last_mut() {
+            Some(newer) if newer.template == fields.template => newer.commit = commit,
+            _ => {
+                self.walked.states.push(TemplateState {
+                    commit,
+                    path: file.to_owned(),
+                    text: Arc::from(to_yaml(&rendered.object)),
+                    template: fields.template,
+                    replicas: fields.replicas,
+                });
+                self.keep(rendered, texts);
+            }
+        }
+    }
+
     fn keep(&mut self, rendered: Rendered, texts: Texts) {
         let (lent, own): (Texts, Texts) = texts
             .into_iter()

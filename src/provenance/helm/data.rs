@@ -11,9 +11,9 @@ use super::eval::{Val, plain_text};
 pub(super) fn data(value: &Val) -> Traced {
     match value {
         Val::Data(node) => node.as_ref().clone(),
-        Val::Unknown(why) => bare(Body::Unknown(why.to_string())),
+        Val::Unknown(why) => Traced::bare(Body::Unknown(why.to_string())),
         Val::Text(rope) => match rope.unknown() {
-            Some(why) => bare(Body::Unknown(why.to_string())),
+            Some(why) => Traced::bare(Body::Unknown(why.to_string())),
             None => Traced {
                 body: Body::Scalar(Value::String(rope.text())),
                 marks: rope.only_marks(),
@@ -22,23 +22,8 @@ pub(super) fn data(value: &Val) -> Traced {
     }
 }
 
-fn bare(body: Body) -> Traced {
-    Traced {
-        body,
-        marks: Vec::new(),
-    }
-}
-
 fn list(items: Vec<Traced>) -> Val {
-    Val::of(bare(Body::List(items)))
-}
-
-fn word(value: &Val) -> Option<String> {
-    match value {
-        Val::Text(rope) if rope.unknown().is_none() => Some(rope.text()),
-        Val::Data(node) => plain_text(node),
-        _ => None,
-    }
+    Val::of(Traced::bare(Body::List(items)))
 }
 
 fn items(value: &Val) -> Option<Vec<Traced>> {
@@ -59,11 +44,11 @@ fn fields(value: &Val) -> Option<&BTreeMap<String, Traced>> {
 }
 
 fn map(fields: BTreeMap<String, Traced>) -> Val {
-    Val::of(bare(Body::Map(fields)))
+    Val::of(Traced::bare(Body::Map(fields)))
 }
 
 /// Whether all of it is known.
-fn is_whole(node: &Traced) -> bool {
+pub(super) fn is_whole(node: &Traced) -> bool {
     match &node.body {
         Body::Unknown(_) | Body::Digest(_) => false,
         Body::Scalar(_) => true,
@@ -106,12 +91,13 @@ fn kinds(name: &str, arguments: &[Val]) -> Option<Val> {
     let flag = |flag: bool| Some(Val::plain(Value::Bool(flag)));
     match (name, arguments) {
         ("kindOf", [value]) if kind(value)? != NUMBER => text(kind(value)?),
-        ("kindIs", [wanted, value]) => flag(is_kind(kind(value)?, &word(wanted)?)?),
+        ("kindIs", [wanted, value]) => flag(is_kind(kind(value)?, &wanted.word()?)?),
         ("typeOf", [value]) if kind(value)? != NUMBER => text(go_type(kind(value)?)),
-        ("typeIs", [wanted, value]) => flag(is_kind(go_type(kind(value)?), &word(wanted)?)?),
-        ("semverCompare", [constraint, version]) => {
-            flag(super::versions::fits(&word(constraint)?, &word(version)?)?)
-        }
+        ("typeIs", [wanted, value]) => flag(is_kind(go_type(kind(value)?), &wanted.word()?)?),
+        ("semverCompare", [constraint, version]) => flag(super::versions::fits(
+            &constraint.word()?,
+            &version.word()?,
+        )?),
         ("len", [value]) => {
             let length = match value {
                 Val::Data(node) => match &node.body {
@@ -231,8 +217,9 @@ fn chosen(name: &str, arguments: &[Val]) -> Option<Val> {
             Some(list(all))
         }
         ("until", [count]) => {
-            let count: i64 = word(count)?.parse().ok()?;
-            let numbers = (0..count.clamp(0, 1000)).map(|n| bare(Body::Scalar(Value::from(n))));
+            let count: i64 = count.word()?.parse().ok()?;
+            let numbers =
+                (0..count.clamp(0, 1000)).map(|n| Traced::bare(Body::Scalar(Value::from(n))));
             Some(list(numbers.collect()))
         }
         _ => None,
@@ -243,11 +230,11 @@ fn index(of: &Val, keys: &[Val]) -> Option<Val> {
     let mut here = data(of);
     for key in keys {
         here = match &here.body {
-            Body::Map(fields) => match fields.get(&word(key)?) {
+            Body::Map(fields) => match fields.get(&key.word()?) {
                 Some(next) => next.clone(),
                 None => return Some(Val::nil()),
             },
-            Body::List(items) => items.get(word(key)?.parse::<usize>().ok()?)?.clone(),
+            Body::List(items) => items.get(key.word()?.parse::<usize>().ok()?)?.clone(),
             _ => return None,
         };
     }
@@ -262,7 +249,7 @@ fn maps(name: &str, arguments: &[Val]) -> Option<Val> {
         ("dict", all) if all.len().is_multiple_of(2) => {
             let mut fields = BTreeMap::new();
             for pair in all.chunks(2) {
-                fields.insert(word(&pair[0])?, data(&pair[1]));
+                fields.insert(pair[0].word()?, data(&pair[1]));
             }
             Some(map(fields))
         }
@@ -270,7 +257,7 @@ fn maps(name: &str, arguments: &[Val]) -> Option<Val> {
         ("keys", [of]) => {
             // Their order is not fixed in Go.
             let keys = fields(of)?.keys();
-            let key = |key: &String| bare(Body::Scalar(Value::String(key.clone())));
+            let key = |key: &String| Traced::bare(Body::Scalar(Value::String(key.clone())));
             (fields(of)?.len() < 2).then(|| list(keys.map(key).collect()))
         }
         ("values", [of]) => {
@@ -278,13 +265,13 @@ fn maps(name: &str, arguments: &[Val]) -> Option<Val> {
             (of.len() < 2).then(|| list(of.values().cloned().collect()))
         }
         ("pick", [of, names @ ..]) => {
-            let names = names.iter().map(word).collect::<Option<Vec<_>>>()?;
+            let names = names.iter().map(Val::word).collect::<Option<Vec<_>>>()?;
             let mut own = fields(of)?.clone();
             own.retain(|key, _| names.contains(key));
             Some(map(own))
         }
         ("omit", [of, names @ ..]) => {
-            let names = names.iter().map(word).collect::<Option<Vec<_>>>()?;
+            let names = names.iter().map(Val::word).collect::<Option<Vec<_>>>()?;
             let mut own = fields(of)?.clone();
             own.retain(|key, _| !names.contains(key));
             Some(map(own))
@@ -292,7 +279,7 @@ fn maps(name: &str, arguments: &[Val]) -> Option<Val> {
         ("dig", [keys @ .., fallback, of]) => {
             let mut here = data(of);
             for key in keys {
-                let next = here.key(&word(key)?).cloned();
+                let next = here.key(&key.word()?).cloned();
                 match next {
                     Some(next) => here = next,
                     None if here.fields().is_some() => return Some(fallback.clone()),
@@ -301,7 +288,7 @@ fn maps(name: &str, arguments: &[Val]) -> Option<Val> {
             }
             Some(Val::of(here))
         }
-        ("merge" | "mustMerge" | "mergeOverwrite" | "mustMergeOverwrite", [into, rest @ ..]) => {
+        ("merge" | "mergeOverwrite", [into, rest @ ..]) => {
             let over = name.ends_with("Overwrite");
             let mut all = fields(into)?.clone();
             for other in rest {
@@ -311,12 +298,12 @@ fn maps(name: &str, arguments: &[Val]) -> Option<Val> {
         }
         ("set", [of, key, value]) => {
             let mut own = fields(of)?.clone();
-            own.insert(word(key)?, data(value));
+            own.insert(key.word()?, data(value));
             Some(map(own))
         }
         ("unset", [of, key]) => {
             let mut own = fields(of)?.clone();
-            own.remove(&word(key)?);
+            own.remove(&key.word()?);
             Some(map(own))
         }
         _ => None,
@@ -352,7 +339,7 @@ fn numbers(name: &str, arguments: &[Val]) -> Option<Val> {
         match value {
             Val::Data(node) if node.is_null() => Some(0),
             other => {
-                let text = word(other)?;
+                let text = other.word()?;
                 match text.as_str() {
                     "" | "false" => Some(0),
                     "true" => Some(1),

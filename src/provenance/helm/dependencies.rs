@@ -101,8 +101,10 @@ fn from_elsewhere(reader: &Reader<'_>, folder: &str, entry: &Traced) -> Option<P
     })
 }
 
-/// Whether it is one version and no range.
-fn is_exact(version: &str) -> bool {
+/// Whether a chart's version is one and no range, as Argo CD 3.2 and helm take it
+/// (`versions.IsVersion`).
+#[must_use]
+pub fn is_exact(version: &str) -> bool {
     let core = version.strip_prefix('v').unwrap_or(version);
     let core = core.split(['-', '+']).next().unwrap_or_default();
     let mut numbers = core.split('.');

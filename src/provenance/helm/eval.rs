@@ -27,14 +27,20 @@ impl Val {
     }
 
     pub(super) fn plain(value: Value) -> Self {
-        Self::of(Traced {
-            body: Body::Scalar(value),
-            marks: Vec::new(),
-        })
+        Self::of(Traced::bare(Body::Scalar(value)))
     }
 
     pub(super) fn nil() -> Self {
         Self::plain(Value::Null)
+    }
+
+    /// The text of something simple and known.
+    pub(super) fn word(&self) -> Option<String> {
+        match self {
+            Self::Text(rope) if rope.unknown().is_none() => Some(rope.text()),
+            Self::Data(node) => plain_text(node),
+            Self::Text(_) | Self::Unknown(_) => None,
+        }
     }
 
     /// Whether a condition takes it (Go's `truth`); `None` where that is not known.

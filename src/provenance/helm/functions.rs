@@ -45,18 +45,9 @@ fn is_unknown(value: &Val) -> bool {
     }
 }
 
-/// The text of something simple and known.
-fn word(value: &Val) -> Option<String> {
-    match value {
-        Val::Text(rope) if rope.unknown().is_none() => Some(rope.text()),
-        Val::Data(node) => plain_text(node),
-        _ => None,
-    }
-}
-
 fn logic(name: &str, arguments: &[Val]) -> Option<Val> {
     let flag = |flag: bool| Some(Val::plain(Value::Bool(flag)));
-    let words = || -> Option<Vec<String>> { arguments.iter().map(word).collect() };
+    let words = || -> Option<Vec<String>> { arguments.iter().map(Val::word).collect() };
     match (name, arguments) {
         ("not", [one]) => flag(!one.truth()?),
         ("and", all) => {
@@ -82,15 +73,15 @@ fn logic(name: &str, arguments: &[Val]) -> Option<Val> {
         }
         ("eq" | "ne", all) if !alike(all) => None,
         ("eq", [first, rest @ ..]) if !rest.is_empty() => {
-            let first = word(first)?;
-            let rest: Option<Vec<String>> = rest.iter().map(word).collect();
+            let first = first.word()?;
+            let rest: Option<Vec<String>> = rest.iter().map(Val::word).collect();
             flag(rest?.contains(&first))
         }
         ("ne", [_, _]) => words().and_then(|w| flag(w[0] != w[1])),
         ("contains", [_, _]) => words().and_then(|w| flag(w[1].contains(&w[0]))),
         ("hasPrefix", [_, _]) => words().and_then(|w| flag(w[1].starts_with(&w[0]))),
         ("hasSuffix", [_, _]) => words().and_then(|w| flag(w[1].ends_with(&w[0]))),
-        ("hasKey", [Val::Data(map), key]) => flag(map.fields()?.contains_key(&word(key)?)),
+        ("hasKey", [Val::Data(map), key]) => flag(map.fields()?.contains_key(&key.word()?)),
         _ => None,
     }
 }
@@ -147,7 +138,7 @@ fn choice(name: &str, arguments: &[Val]) -> Option<Val> {
             _ => None,
         },
         ("get", [Val::Data(map), key]) => {
-            let found = map.fields()?.get(&word(key)?);
+            let found = map.fields()?.get(&key.word()?);
             Some(found.map_or_else(
                 || Val::plain(Value::String(String::new())),
                 |v| Val::of(v.clone()),
@@ -205,7 +196,7 @@ fn text(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<Val
         Some(Val::Text(rope))
     };
     // Text that stays as it is keeps its origin.
-    let kept = |value: &Val, new: String| match word(value)? == new {
+    let kept = |value: &Val, new: String| match value.word()? == new {
         true => Some(value.clone()),
         false => made(new),
     };
@@ -232,7 +223,7 @@ fn text(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<Val
             Some(Val::Text(quoted))
         }
         ("trunc", [count, value]) => {
-            let (count, own): (i64, String) = (word(count)?.parse().ok()?, word(value)?);
+            let (count, own): (i64, String) = (count.word()?.parse().ok()?, value.word()?);
             let most = usize::try_from(count.unsigned_abs()).ok()?;
             // A negative count keeps the end.
             let skipped = match count < 0 {
@@ -242,22 +233,22 @@ fn text(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<Val
             kept(value, own.chars().skip(skipped).take(most).collect())
         }
         ("trimSuffix", [end, value]) => {
-            let (end, own) = (word(end)?, word(value)?);
+            let (end, own) = (end.word()?, value.word()?);
             kept(value, own.strip_suffix(&*end).unwrap_or(&own).to_owned())
         }
         ("trimPrefix", [start, value]) => {
-            let (start, own) = (word(start)?, word(value)?);
+            let (start, own) = (start.word()?, value.word()?);
             kept(value, own.strip_prefix(&*start).unwrap_or(&own).to_owned())
         }
-        ("trim", [value]) => kept(value, word(value)?.trim().to_owned()),
-        ("lower", [value]) => kept(value, word(value)?.to_lowercase()),
-        ("upper", [value]) => kept(value, word(value)?.to_uppercase()),
+        ("trim", [value]) => kept(value, value.word()?.trim().to_owned()),
+        ("lower", [value]) => kept(value, value.word()?.to_lowercase()),
+        ("upper", [value]) => kept(value, value.word()?.to_uppercase()),
         ("replace", [old, new, value]) => {
-            kept(value, word(value)?.replace(&*word(old)?, &word(new)?))
+            kept(value, value.word()?.replace(&*old.word()?, &new.word()?))
         }
-        ("printf", [format, rest @ ..]) => printf(run, &word(format)?, rest, here),
+        ("printf", [format, rest @ ..]) => printf(run, &format.word()?, rest, here),
         ("indent" | "nindent", [count, value]) => {
-            let count: usize = word(count)?.parse().ok()?;
+            let count: usize = count.word()?.parse().ok()?;
             let origin = run.computed(here);
             let inner = rope(run, value, here).indented(count, &origin);
             let mut out = Rope::default();
@@ -283,7 +274,7 @@ fn printf(run: &Run<'_>, format: &str, arguments: &[Val], here: &Here) -> Option
                 let value = arguments.next()?;
                 // A number of the values is a float, of which Go prints a complaint.
                 let made = matches!(value, Val::Data(node) if node.marks.is_empty());
-                word(value).filter(|_| made)?.parse::<i64>().ok()?;
+                value.word().filter(|_| made)?.parse::<i64>().ok()?;
                 out.append(rope(run, value, here));
             }
             verb @ ('s' | 'v') => {
@@ -308,7 +299,7 @@ fn printf(run: &Run<'_>, format: &str, arguments: &[Val], here: &Here) -> Option
 
 fn structure(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<Val> {
     match (name, arguments) {
-        ("include", [template, dot]) => include(run, &word(template)?, dot),
+        ("include", [template, dot]) => include(run, &template.word()?, dot),
         ("tpl", [value, dot]) => tpl(run, value, dot, here),
         ("toYaml", [value]) if !matches!(value, Val::Unknown(_)) => {
             let mut rope = Rope::default();
@@ -339,7 +330,7 @@ fn include(run: &Run<'_>, name: &str, dot: &Val) -> Option<Val> {
 
 /// A text that is run as a template; one without expressions stays what it is.
 fn tpl(run: &Run<'_>, value: &Val, dot: &Val, here: &Here) -> Option<Val> {
-    let text = word(value)?;
+    let text = value.word()?;
     if !text.contains("{{") {
         return Some(value.clone());
     }

@@ -28,7 +28,7 @@ use super::source::Parameters;
 use super::traced::{Body, Traced};
 use super::{Gap, Rendering, Subject, Tool, pick};
 
-pub use dependencies::{Published, chart_address, published};
+pub use dependencies::{Published, chart_address, is_exact, published};
 
 use dependencies::{Dependency, dependencies};
 use eval::{Library, Run, Val};
@@ -287,10 +287,7 @@ struct Release<'a> {
 
 /// `.Capabilities`, as far as it is known: a version that the Application sets is that of the files.
 fn capabilities(served: Option<&Capabilities>) -> Traced {
-    let node = |body: Body| Traced {
-        body,
-        marks: Vec::new(),
-    };
+    let node = Traced::bare;
     let word = |text: &str| node(Body::Scalar(Value::String(text.to_owned())));
     let Some(served) = served else {
         let why = ".Capabilities, which the cluster gives";

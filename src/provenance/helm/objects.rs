@@ -74,15 +74,11 @@ impl Reading<'_> {
             Some(span) => self.rope.cut(span.start, span.end),
             None => Rope::default(),
         };
-        let bare = |body: Body| Traced {
-            body,
-            marks: Vec::new(),
-        };
         if let Some(digest) = rope.digest() {
-            return bare(Body::Digest(digest.clone()));
+            return Traced::bare(Body::Digest(digest.clone()));
         }
         if let Some(why) = rope.unknown() {
-            return bare(Body::Unknown(why.to_string()));
+            return Traced::bare(Body::Unknown(why.to_string()));
         }
         let raw = rope.text();
         let quoted = raw.len() >= 2 && raw.starts_with(['"', '\'']);

@@ -7,21 +7,13 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::super::traced::{Body, Digest, Traced};
-use super::data::data;
+use super::data::{data, is_whole};
 use super::eval::{Here, Run, Val, placed, plain_text};
 use super::rope::Rope;
 use crate::manifest::{Address, Manifest, Path};
 
 /// Functions whose result only tells whether their argument has changed.
 const DIGESTS: [&str; 5] = ["sha256sum", "sha1sum", "sha512sum", "adler32sum", "md5sum"];
-
-fn word(value: &Val) -> Option<String> {
-    match value {
-        Val::Text(rope) if rope.unknown().is_none() => Some(rope.text()),
-        Val::Data(node) => plain_text(node),
-        _ => None,
-    }
-}
 
 /// `None` for any other function, and where the answer is not known.
 pub(super) fn call(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<Val> {
@@ -55,7 +47,7 @@ fn shaped(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<V
         rope.push(text, run.computed(here));
         Some(Val::Text(rope))
     };
-    let regex = |pattern: &Val| Regex::new(&word(pattern)?).ok();
+    let regex = |pattern: &Val| Regex::new(&pattern.word()?).ok();
     match (name, arguments) {
         // Go puts spaces between operands of which none is a text.
         ("print", all) if all.iter().all(is_text) => {
@@ -67,7 +59,7 @@ fn shaped(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<V
         }
         ("toString", [value]) => Some(Val::Text(run.printed(value.clone(), here))),
         ("join", [between, of]) => {
-            let (between, of) = (word(between)?, data(of));
+            let (between, of) = (between.word()?, data(of));
             let Body::List(items) = &of.body else {
                 return None;
             };
@@ -80,37 +72,37 @@ fn shaped(run: &Run<'_>, name: &str, arguments: &[Val], here: &Here) -> Option<V
             }
             Some(Val::Text(rope))
         }
-        ("nospace", [value]) => made(word(value)?.split_whitespace().collect()),
+        ("nospace", [value]) => made(value.word()?.split_whitespace().collect()),
         ("trimAll", [cut, value]) => {
-            let cut: Vec<char> = word(cut)?.chars().collect();
-            made(word(value)?.trim_matches(cut.as_slice()).to_owned())
+            let cut: Vec<char> = cut.word()?.chars().collect();
+            made(value.word()?.trim_matches(cut.as_slice()).to_owned())
         }
         ("repeat", [count, value]) => {
-            let count: usize = word(count)?.parse().ok().filter(|count| *count < 1000)?;
-            made(word(value)?.repeat(count))
+            let count: usize = count.word()?.parse().ok().filter(|count| *count < 1000)?;
+            made(value.word()?.repeat(count))
         }
         ("substr", [from, to, value]) => {
-            let (from, to): (usize, usize) = (word(from)?.parse().ok()?, word(to)?.parse().ok()?);
-            made(word(value)?.get(from..to)?.to_owned())
+            let (from, to): (usize, usize) = (from.word()?.parse().ok()?, to.word()?.parse().ok()?);
+            made(value.word()?.get(from..to)?.to_owned())
         }
         ("regexReplaceAll", [pattern, value, new]) => {
-            let (value, new) = (word(value)?, word(new)?);
+            let (value, new) = (value.word()?, new.word()?);
             made(regex(pattern)?.replace_all(&value, new).into_owned())
         }
         ("regexReplaceAllLiteral", [pattern, value, new]) => {
-            let (value, new) = (word(value)?, word(new)?);
+            let (value, new) = (value.word()?, new.word()?);
             let replaced = regex(pattern)?.replace_all(&value, regex::NoExpand(&new));
             made(replaced.into_owned())
         }
         ("regexFind", [pattern, value]) => {
-            let value = word(value)?;
+            let value = value.word()?;
             let found = regex(pattern)?
                 .find(&value)
                 .map(|found| found.as_str().to_owned());
             made(found.unwrap_or_default())
         }
         ("regexMatch", [pattern, value]) => {
-            let matches = regex(pattern)?.is_match(&word(value)?);
+            let matches = regex(pattern)?.is_match(&value.word()?);
             Some(Val::plain(Value::Bool(matches)))
         }
         ("toJson", [value]) => made(json(&data(value))?),
@@ -128,11 +120,7 @@ fn is_text(value: &Val) -> bool {
 
 /// As Go writes JSON: `<`, `>` and `&` are escaped.
 fn json(node: &Traced) -> Option<String> {
-    let mut unknown = Vec::new();
-    node.unknown(&Path::default(), &mut unknown);
-    let mut digests = Vec::new();
-    node.digests(&Path::default(), &mut digests);
-    if !unknown.is_empty() || !digests.is_empty() {
+    if !is_whole(node) {
         return None;
     }
     let text = node.value()?.to_string();
@@ -142,22 +130,19 @@ fn json(node: &Traced) -> Option<String> {
 
 /// Texts that are read.
 fn read(name: &str, arguments: &[Val]) -> Option<Val> {
-    let scalar = |text: &str| Traced {
-        body: Body::Scalar(Value::String(text.to_owned())),
-        marks: Vec::new(),
-    };
+    let scalar = |text: &str| Traced::bare(Body::Scalar(Value::String(text.to_owned())));
     let body = match (name, arguments) {
         ("fromYaml" | "fromJson" | "fromYamlArray" | "fromJsonArray", [value]) => {
-            let manifest = Manifest::parse(&word(value)?).ok()?;
+            let manifest = Manifest::parse(&value.word()?).ok()?;
             let value = manifest.value(&Address::document(0), &Path::default())?;
             return Some(Val::of(bare(&value)));
         }
         ("splitList", [at, value]) => {
-            let (at, value) = (word(at)?, word(value)?);
+            let (at, value) = (at.word()?, value.word()?);
             Body::List(value.split(&*at).map(scalar).collect())
         }
         ("split", [at, value]) => {
-            let (at, value) = (word(at)?, word(value)?);
+            let (at, value) = (at.word()?, value.word()?);
             let parts = value.split(&*at).enumerate();
             Body::Map(
                 parts
@@ -169,10 +154,7 @@ fn read(name: &str, arguments: &[Val]) -> Option<Val> {
         ("lookup", [_, _, _, _]) => Body::Map(std::collections::BTreeMap::new()),
         _ => return None,
     };
-    Some(Val::of(Traced {
-        body,
-        marks: Vec::new(),
-    }))
+    Some(Val::of(Traced::bare(body)))
 }
 
 /// A value without places.
@@ -185,8 +167,5 @@ fn bare(value: &Value) -> Traced {
         Value::Array(items) => Body::List(items.iter().map(bare).collect()),
         scalar => Body::Scalar(scalar.clone()),
     };
-    Traced {
-        body,
-        marks: Vec::new(),
-    }
+    Traced::bare(body)
 }
